@@ -1,0 +1,110 @@
+"""Relative dominability: components, losses, scores and weights, one value per source and pixel.
+
+``sources`` is ``(M, H, W, C)`` float32 in [0, 1]; losses, scores and weights are ``(M, H, W)``.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.weighting import LossWeighting
+
+
+def uni_source_components(
+    model: FusionModel,
+    variables: Variables,
+    sources: Float[Array, "M H W C"],
+    features: PyTree,
+    kind: str = "alone",
+) -> Float[Array, "M H W K"]:
+    """The image decoded from each source alone, without the model's residual.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        sources: Sources in [0, 1].
+        features: What ``model.encode`` made of them.
+        kind: ``"alone"``, the source's features and nothing else; ``"scaled"``, the static fusion of M copies of
+            the source; ``"black"``, its static fusion with M - 1 black images; ``"fused"``, the static fusion of
+            all sources, the same image for each. "scaled" and "black" keep a decoder that was trained on merged
+            features in the range it was trained on; "alone" does so only when the gain is 1.
+
+    Returns:
+        One component per source, in image space, not clipped.
+    """
+    count = sources.shape[0]
+    if kind == "fused":
+        fused = model.decode(variables, model.merge(features))
+        return jnp.broadcast_to(fused, (count, *fused.shape))
+
+    def alone(m: int) -> PyTree:
+        only_m = jax.nn.one_hot(m, count, dtype=sources.dtype)[:, None, None, None]
+        return model.merge(features, only_m / model.gain(count))
+
+    def scaled(m: int) -> PyTree:
+        copies = _replace(sources if not model.independent else features, m, None)
+        return model.merge(copies if model.independent else model.encode(variables, copies))
+
+    def black(m: int) -> PyTree:
+        if model.independent:
+            blank = model.encode(variables, jnp.zeros_like(sources[:1]))
+            return model.merge(_replace(features, m, blank))
+        return model.merge(model.encode(variables, _replace(sources, m, jnp.zeros_like(sources[:1]))))
+
+    latent_of = {"alone": alone, "scaled": scaled, "black": black}[kind]
+    latents = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[latent_of(m) for m in range(count)])
+    return jax.vmap(lambda latent: model.decode(variables, latent))(latents)
+
+
+def _replace(stack: PyTree, m: int, partner: PyTree | None) -> PyTree:
+    """The stack with all but entry ``m`` replaced by ``partner`` (one entry), or by entry ``m`` itself."""
+
+    def replace(leaf, other):
+        return jnp.broadcast_to(other, leaf.shape).at[m].set(leaf[m])
+
+    partner = jax.tree.map(lambda leaf: leaf[m : m + 1], stack) if partner is None else partner
+    return jax.tree.map(replace, stack, partner)
+
+
+def reconstruction_losses(
+    model: FusionModel,
+    components: Float[Array, "M H W K"],
+    sources: Float[Array, "M H W C"],
+    weighting: LossWeighting,
+) -> Float[Array, "M H W"]:
+    """How far each component is from its source, measured as ``weighting.loss`` and ``weighting.space`` say."""
+    if weighting.space != "image":
+        components = model.normalize(components)
+    if weighting.space == "normalized":
+        sources = model.normalize(sources)
+    return RECONSTRUCTION_LOSSES[str(weighting.loss)](components, sources)
+
+
+def relative_dominability(
+    losses: Float[Array, "M H W"], scale: Float[Array, ""] | float = 1.0, form: str = "exp"
+) -> Float[Array, "M H W"]:
+    r"""The score before the softmax (TTD, Eq. 6 and Table 4): larger where a source explains itself better.
+
+    :math:`d = e^{-k\ell}` for ``"exp"``, :math:`-k\ell` for ``"linear"``, :math:`\sigma(-k\ell)` for
+    ``"sigmoid"``, with scale k. ``"exp"`` lies in (0, 1], so that a softmax over two sources stays within
+    (0.27, 0.73); ``"linear"`` reaches from the average (k = 0) to the selection of one source (k → ∞).
+    """
+    exponent = -scale * losses
+    return {"exp": jnp.exp, "linear": lambda x: x, "sigmoid": jax.nn.sigmoid}[form](exponent)
+
+
+def weights_from_losses(losses: Float[Array, "M H W"], weighting: LossWeighting) -> Float[Array, "M H W"]:
+    r"""Fusion weights over the sources (TTD, Eq. 6): :math:`w_m = e^{d_m} / \sum_i e^{d_i}`.
+
+    With ``normalization="proportional"`` :math:`w_m = d_m / \sum_i d_i`, with ``"none"`` :math:`w_m = d_m`,
+    which do not sum to 1 (Table 5). ``correlation="positive"`` negates the score: for two sources it exchanges
+    their weights.
+    """
+    score = relative_dominability(losses, weighting.scale, str(weighting.form))
+    if weighting.normalization == "none":
+        return score
+    if weighting.normalization == "proportional":
+        return score / jnp.sum(score, axis=0, keepdims=True)
+    return jax.nn.softmax(-score if weighting.correlation == "positive" else score, axis=0)

@@ -1,0 +1,69 @@
+"""Static and test-time dynamic fusion as pure functions, safe under jit, vmap and grad.
+
+``sources`` is ``(M, H, W, C)`` float32 in [0, 1] with M of at least 2; a batch is a ``vmap`` on top.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.weighting import LossWeighting
+
+
+class Fused(NamedTuple):
+    """What a fusion computed.
+
+    Attributes:
+        image: The fused image ``(H, W, K)``, not clipped.
+        weights: Fusion weights ``(M, H, W)``, or None for a rule that has none (maximum).
+        losses: Reconstruction losses ``(M, H, W)``; None for static fusion.
+        components: Uni-source components ``(M, H, W, K)``; None for static fusion.
+    """
+
+    image: Float[Array, "H W K"]
+    weights: Float[Array, "M H W"] | None
+    losses: Float[Array, "M H W"] | None
+    components: Float[Array, "M H W K"] | None
+
+
+def fuse_static(model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"]) -> Fused:
+    """Fusion by the network's own rule: D(merge(E(x_1), ..., E(x_M))).
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        sources: Sources in [0, 1].
+
+    Returns:
+        The fused image, and nothing else.
+    """
+    latent = model.merge(model.encode(variables, sources))
+    return Fused(model.decode(variables, latent, model.residual(sources)), None, None, None)
+
+
+def ttd(
+    model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], weighting: LossWeighting
+) -> Fused:
+    r"""Test-time dynamic fusion (TTD, Eq. 1 and 6, Algorithm 1).
+
+    :math:`I_F = D(\sum_m \omega_m E(x_m))` with :math:`\omega = \mathrm{softmax}_m(e^{-k \ell_m})`, where
+    :math:`\ell_m` is the reconstruction loss of the component of source m.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        sources: Sources in [0, 1].
+        weighting: How weights follow from losses; no option may be None (``weighting.resolve(recipe)``).
+
+    Returns:
+        The fused image with its weights, losses and components.
+    """
+    features = model.encode(variables, sources)
+    components = uni_source_components(model, variables, sources, features, str(weighting.component))
+    losses = reconstruction_losses(model, components, sources, weighting)
+    weights = weights_from_losses(losses, weighting)
+    latent = model.merge(features, weights[..., jnp.newaxis])
+    return Fused(model.decode(variables, latent, model.residual(sources)), weights, losses, components)

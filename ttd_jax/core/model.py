@@ -1,0 +1,60 @@
+"""What the method needs to know of a fusion network: encode, merge, decode.
+
+Everything in :mod:`ttd_jax.core` works for any object that follows :class:`FusionModel`. Arrays are float32,
+channels last. ``sources`` is ``(M, H, W, C)`` in [0, 1], where source 0 is the *reference* (the one whose
+residual, stem or chroma a network may single out). Features and latents are pytrees of the model's choosing.
+
+A model is a static argument of the jitted functions, so it must be hashable, and two models built alike must
+be equal; its network parameters travel separately as ``variables``.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Protocol, TypeAlias
+
+from jaxtyping import Array, Float, PyTree
+
+Variables: TypeAlias = Mapping[str, Any]
+
+
+class FusionModel(Protocol):
+    """A frozen fusion network, seen as three pure functions and four facts."""
+
+    @property
+    def independent(self) -> bool:
+        """Whether ``encode`` treats each source alone, so that features of one never depend on another."""
+        ...
+
+    @property
+    def halo(self) -> tuple[int, int] | None:
+        """Reach in pixels of ``encode`` and ``decode``; None when a network looks at the whole image."""
+        ...
+
+    def gain(self, sources: int) -> float:
+        """What ``merge`` multiplies the weights by: M where the static rule is a sum or a concatenation, else 1."""
+        ...
+
+    def normalize(self, image: Float[Array, "... H W C"]) -> Float[Array, "... H W C"]:
+        """The image as the network sees it (for ``space="normalized"``); the identity for most."""
+        ...
+
+    def encode(self, variables: Variables, sources: Float[Array, "M H W C"]) -> PyTree:
+        """Features of all sources, each leaf with leading axis M."""
+        ...
+
+    def merge(self, features: PyTree, weights: Float[Array, "M H W 1"] | None = None) -> PyTree:
+        """One latent out of M features.
+
+        With weights that sum to 1 over axis 0: the weighted sum, times ``gain``; it is linear in the weights.
+        With None: the network's own static rule, which uniform weights reproduce unless that rule is a maximum.
+        """
+        ...
+
+    def decode(
+        self, variables: Variables, latent: PyTree, residual: Float[Array, "H W C"] | None = None
+    ) -> Float[Array, "H W C"]:
+        """The image of a latent, in image space but not clipped; ``residual`` is what ``residual()`` gave."""
+        ...
+
+    def residual(self, sources: Float[Array, "M H W C"]) -> Float[Array, "H W C"] | None:
+        """What the network adds to the fused image's decoding, if anything; components go without."""
+        ...

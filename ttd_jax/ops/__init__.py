@@ -1,0 +1,1 @@
+"""Pure image operations on arrays, channels last."""
