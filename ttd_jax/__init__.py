@@ -25,7 +25,15 @@ _HOME = {
     "StaticWeighting": "ttd_jax.core.weighting",
 }
 
-__all__ = ["Fuser", "FusionResult", "LossWeighting", "StaticWeighting", "__version__", "fuse", "load_backbone"]
+__all__ = [
+    "Fuser",
+    "FusionResult",
+    "LossWeighting",
+    "StaticWeighting",
+    "__version__",
+    "fuse",
+    "load_backbone",
+]
 
 
 def __getattr__(name: str):

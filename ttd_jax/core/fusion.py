@@ -41,7 +41,8 @@ def fuse_static(model: FusionModel, variables: Variables, sources: Float[Array, 
         The fused image, and nothing else.
     """
     latent = model.merge(model.encode(variables, sources))
-    return Fused(model.decode(variables, latent, model.residual(sources)), None, None, None)
+    image = model.finish(model.decode(variables, latent, model.residual(sources)))
+    return Fused(image, None, None, None)
 
 
 def ttd(
@@ -66,4 +67,5 @@ def ttd(
     losses = reconstruction_losses(model, components, sources, weighting)
     weights = weights_from_losses(losses, weighting)
     latent = model.merge(features, weights[..., jnp.newaxis])
-    return Fused(model.decode(variables, latent, model.residual(sources)), weights, losses, components)
+    image = model.finish(model.decode(variables, latent, model.residual(sources)))
+    return Fused(image, weights, losses, components)

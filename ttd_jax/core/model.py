@@ -17,7 +17,7 @@ Variables: TypeAlias = Mapping[str, Any]
 
 
 class FusionModel(Protocol):
-    """A frozen fusion network, seen as three pure functions and four facts."""
+    """A frozen fusion network: encode, merge, decode, and the few facts that the method asks of it."""
 
     @property
     def independent(self) -> bool:
@@ -57,4 +57,8 @@ class FusionModel(Protocol):
 
     def residual(self, sources: Float[Array, "M H W C"]) -> Float[Array, "H W C"] | None:
         """What the network adds to the fused image's decoding, if anything; components go without."""
+        ...
+
+    def finish(self, image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
+        """The last step of a fused image, static or dynamic, that components go without; mostly the identity."""
         ...

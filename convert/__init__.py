@@ -1,0 +1,1 @@
+"""From PyTorch checkpoint files to checkpoints of ttd-jax, without PyTorch."""

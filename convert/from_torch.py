@@ -1,0 +1,123 @@
+"""Converts a PyTorch checkpoint into one of ttd-jax; needs no PyTorch and runs nothing that is in the file.
+
+Usage: ``python convert/from_torch.py ifcnn IFCNN-MAX.pth --output checkpoints/ifcnn-max --preset max``
+"""
+
+import argparse
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # run as a script from a checkout
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    __package__ = "convert"
+
+from ttd_jax import __version__
+from ttd_jax.backbones import BACKBONES, find_spec
+from ttd_jax.errors import CheckpointError, InputError
+from ttd_jax.io.atomic import check_output
+from ttd_jax.io.checkpoints import save_checkpoint
+
+from .mappings import TABLES
+from .rules import Converted, convert
+from .torch_file import read_torch_file
+
+_MOST_PROBLEMS = 12
+
+
+def convert_file(
+    backbone: str, path: str | Path, output: str | Path, preset: str | None = None, overwrite: bool = False
+) -> tuple[dict[str, Any], Converted]:
+    """Converts one file.
+
+    Args:
+        backbone: Name of the backbone the file belongs to.
+        path: The ``.pth`` file.
+        output: Checkpoint folder to create.
+        preset: One of the backbone's presets; None for its first.
+        overwrite: Replace an existing folder.
+
+    Returns:
+        The manifest that was written, and the variables with the keys that were used and ignored.
+
+    Raises:
+        InputError: Unknown backbone or preset, or the output cannot be written.
+        CheckpointError: The file cannot be read or does not fit.
+    """
+    spec = find_spec(backbone)
+    preset = preset or spec.default_preset
+    if preset not in spec.presets:
+        raise InputError(f"presets of {backbone} are {', '.join(spec.presets)}; got {preset!r}")
+    check_output(output, overwrite)
+    path = Path(path)
+    tensors = read_torch_file(path)
+    config = dict(spec.presets[preset])
+    try:
+        converted = convert(tensors, TABLES[backbone], spec.abstract(spec.build(**config)))
+    except CheckpointError as error:
+        problems = str(error).split("; ")
+        shown = "; ".join(problems[:_MOST_PROBLEMS])
+        more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
+        raise CheckpointError(
+            f"{path} is no {backbone} ({preset}) checkpoint{_better_name(backbone, preset, tensors)}: {shown}{more}"
+        ) from None
+    manifest = {
+        "backbone": backbone,
+        "preset": preset,
+        "config": config,
+        "recipe": None,
+        "source": {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        "licence": spec.licence,
+        "ttd_jax": __version__,
+    }
+    return save_checkpoint(output, converted.variables, manifest, overwrite), converted
+
+
+def _better_name(backbone: str, preset: str, tensors: dict[str, Any]) -> str:
+    """A hint at the backbone and preset that the file does fit, if there is one."""
+    for name, table in TABLES.items():
+        spec = BACKBONES[name]
+        for other, config in spec.presets.items():
+            if (name, other) != (backbone, preset):
+                try:
+                    convert(tensors, table, spec.abstract(spec.build(**config)))
+                except CheckpointError:
+                    continue
+                return f", but one of {name} (--preset {other})"
+    return ""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit code: 0, 2 for usage and output, 3 for the checkpoint."""
+    parser = argparse.ArgumentParser(prog="from_torch.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("backbone", choices=sorted(TABLES), help="which network the file belongs to")
+    parser.add_argument("file", help="the .pth file, of any PyTorch version")
+    parser.add_argument("--output", required=True, metavar="DIR", help="checkpoint folder to create")
+    parser.add_argument(
+        "--preset", help="published configuration (default: the first of the backbone's list)"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
+    options = parser.parse_args(arguments)
+    try:
+        manifest, converted = convert_file(
+            options.backbone, options.file, options.output, options.preset, options.overwrite
+        )
+    except (InputError, CheckpointError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 3
+    except OSError as error:
+        print(f"error: {error.filename or options.output}: {error.strerror or error}", file=sys.stderr)
+        return 1
+    print(
+        f"{options.output}: {options.backbone}, preset {manifest['preset']}, {manifest['parameters']:,} parameters\n"
+        f"  keys: {len(converted.used)} used, {len(converted.ignored)} ignored by name\n"
+        f"  source: {manifest['source']['file']}, sha256 {manifest['source']['sha256']}\n"
+        f"  licence: {manifest['licence']}"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""From a linen network to :class:`~ttd_jax.core.model.FusionModel`: the merge rules most backbones share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ttd_jax.core.model import Variables
+
+RULES = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
+"""Static merge rules over axis 0."""
+
+
+@dataclass(frozen=True)
+class RuleModel:
+    """A network whose methods ``encode`` and ``decode`` are linked by a max, mean or sum over the sources.
+
+    Attributes:
+        network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
+        rule: ``"max"``, ``"mean"`` or ``"sum"``. Given weights, a sum has gain M, the others gain 1.
+    """
+
+    network: nn.Module
+    rule: str = "sum"
+
+    independent: ClassVar[bool] = True
+    halo: ClassVar[tuple[int, int] | None] = None
+
+    def gain(self, sources: int) -> float:
+        """M for a sum, which uniform weights 1/M then reproduce; 1 otherwise."""
+        return float(sources) if self.rule == "sum" else 1.0
+
+    def normalize(self, image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
+        """The image itself: the network works in image space."""
+        return image
+
+    def encode(self, variables: Variables, sources: Float[Array, "M H W C"]) -> PyTree:
+        """Features of each source, leading axis M."""
+        return self.network.apply(variables, sources, method="encode")
+
+    def merge(self, features: PyTree, weights: Float[Array, "M #H #W 1"] | None = None) -> PyTree:
+        """The static rule, or the weighted sum times the gain."""
+        if weights is None:
+            return jax.tree.map(lambda f: RULES[self.rule](f, axis=0), features)
+        return jax.tree.map(lambda f: jnp.sum(self.gain(len(f)) * weights * f, axis=0), features)
+
+    def decode(
+        self, variables: Variables, latent: PyTree, residual: Array | None = None
+    ) -> Float[Array, "H W C"]:
+        """The image of a latent; these networks add no residual."""
+        del residual
+        return self.network.apply(variables, latent, method="decode")
+
+    def residual(self, sources: Float[Array, "M H W C"]) -> None:
+        """Nothing is added to the fused image."""
+        del sources
+
+    def finish(self, image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
+        """The image as decoded."""
+        return image
+
+
+def abstract_variables(network: nn.Module, example: Any) -> Mapping[str, Any]:
+    """Names, shapes and dtypes of a network's variables, without computing any."""
+    return jax.eval_shape(lambda: network.init(jax.random.key(0), example))

@@ -1,0 +1,94 @@
+"""IFCNN (Zhang et al., Information Fusion 2020): two convolutions in, an elementwise rule, two convolutions out.
+
+Module names equal the state-dict keys of the authors' checkpoints, so that the converter's table stays short.
+Grey sources are repeated to three channels, as the authors do; the output always has three.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.backbones.adapter import RuleModel, abstract_variables
+from ttd_jax.backbones.layers import batch_norm, replicate_pad
+from ttd_jax.backbones.spec import Spec
+from ttd_jax.core.weighting import PAPER, LossWeighting
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ConvBlock(nn.Module):
+    """3x3 convolution with replicate padding and without bias, batch normalisation, ReLU."""
+
+    features: int
+
+    def setup(self):
+        self.conv = nn.Conv(self.features, (3, 3), padding="VALID", use_bias=False)
+        self.bn = batch_norm()
+
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
+        return nn.relu(self.bn(self.conv(replicate_pad(x, 1))))
+
+
+class IFCNNNetwork(nn.Module):
+    """The network between normalised images: ``encode`` to 64 channels, ``decode`` to 3."""
+
+    def setup(self):
+        self.conv1 = nn.Conv(64, (7, 7), padding="VALID", use_bias=False)
+        self.conv2 = ConvBlock(64)
+        self.conv3 = ConvBlock(64)
+        self.conv4 = nn.Conv(3, (1, 1))
+
+    def encode(self, x: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 64"]:
+        return self.conv2(self.conv1(replicate_pad(x, 3)))
+
+    def decode(self, x: Float[Array, "*B H W 64"]) -> Float[Array, "*B H W 3"]:
+        return self.conv4(self.conv3(x))
+
+    def __call__(self, x: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 3"]:
+        return self.decode(self.encode(x))
+
+
+@dataclass(frozen=True)
+class IFCNN(RuleModel):
+    """IFCNN as a fusion model in image space: ImageNet normalisation in, de-normalisation out, no clipping."""
+
+    network: nn.Module = field(default_factory=IFCNNNetwork)
+    rule: str = "max"
+
+    halo: ClassVar[tuple[int, int] | None] = (4, 1)
+
+    def normalize(self, image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 3"]:
+        """ImageNet's mean subtracted and standard deviation divided out; grey becomes three channels."""
+        return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
+
+    def encode(self, variables, sources: Float[Array, "M H W C"]) -> Float[Array, "M H W 64"]:
+        """Features of each source, grey or RGB in [0, 1]."""
+        return super().encode(variables, self.normalize(sources))
+
+    def decode(self, variables, latent: Float[Array, "H W 64"], residual=None) -> Float[Array, "H W 3"]:
+        """The RGB image of a latent, in image space."""
+        normalized = super().decode(variables, latent)
+        return normalized * jnp.array(IMAGENET_STD) + jnp.array(IMAGENET_MEAN)
+
+
+def _abstract(model: IFCNN):
+    return abstract_variables(model.network, jnp.zeros((1, 8, 8, 3)))
+
+
+_DEFAULT = LossWeighting("l1", 1.0, "black", "mixed", "exp", "softmax", "negative")
+
+SPEC = Spec(
+    name="ifcnn",
+    title="IFCNN (Zhang et al., Information Fusion 2020)",
+    build=IFCNN,
+    abstract=_abstract,
+    presets={"max": {"rule": "max"}, "mean": {"rule": "mean"}, "sum": {"rule": "sum"}},
+    recipes={"default": _DEFAULT, "paper": PAPER},
+    channels=3,
+    origin="github.com/uzeful/IFCNN, the files IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth",
+    licence="no licence file: convert your own copy",
+)

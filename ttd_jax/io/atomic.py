@@ -1,0 +1,78 @@
+"""Files and folders that appear whole or not at all: written under a temporary name beside the target, then renamed."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ttd_jax.errors import InputError
+
+
+def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
+    """The path, if something may be written there.
+
+    Raises:
+        InputError: It exists and ``overwrite`` is false, or its folder is missing or not writable.
+    """
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise InputError(
+            f"output {path} exists already: choose another name or pass --overwrite (overwrite=True)"
+        )
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise InputError(f"output folder {folder} does not exist: create it first")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"output folder {folder} is not writable: choose another one")
+    return path
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path to write to, renamed to ``path`` on success and removed on failure."""
+    path = check_output(path, overwrite)
+    if path.is_dir():
+        raise InputError(f"output {path} is a folder: name a file")
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.absolute().parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary folder to fill, renamed to ``path`` on success and removed on failure.
+
+    With ``overwrite`` an existing folder is moved aside first and removed once the new one is in place.
+    """
+    path = check_output(path, overwrite)
+    if path.exists() and not path.is_dir():
+        raise InputError(f"output {path} is a file: name a folder")
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+    aside = temporary.with_name(temporary.name + ".old")
+    try:
+        yield temporary
+        os.chmod(temporary, 0o777 & ~_umask())
+        if path.exists():
+            os.rename(path, aside)
+        os.rename(temporary, path)
+    except BaseException:
+        if aside.exists() and not path.exists():
+            os.rename(aside, path)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

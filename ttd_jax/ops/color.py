@@ -1,0 +1,37 @@
+"""Full-range BT.601 luma and chroma, exact both ways, in float and channels last.
+
+:math:`Y = 0.299 R + 0.587 G + 0.114 B`, :math:`C_b = (B - Y) / 1.772`, :math:`C_r = (R - Y) / 1.402`; chroma is
+signed, zero for grey, within ±0.5 for RGB in [0, 1].
+"""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+LUMA = (0.299, 0.587, 0.114)
+
+
+def luma(rgb: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 1"]:
+    """BT.601 luma, one channel."""
+    return jnp.sum(rgb * jnp.array(LUMA, rgb.dtype), axis=-1, keepdims=True)
+
+
+def split_luma(rgb: Float[Array, "*B H W 3"]) -> tuple[Float[Array, "*B H W 1"], Float[Array, "*B H W 2"]]:
+    """Luma in [0, 1] and signed chroma (Cb, Cr) of an RGB image."""
+    y = luma(rgb)
+    chroma = jnp.concatenate([(rgb[..., 2:] - y) / 1.772, (rgb[..., :1] - y) / 1.402], axis=-1)
+    return y, chroma
+
+
+def join_luma(y: Float[Array, "*B H W 1"], chroma: Float[Array, "*B H W 2"]) -> Float[Array, "*B H W 3"]:
+    """The RGB image of this chroma whose luma is nearest to ``y`` within [0, 1].
+
+    A strong colour exists only in part of the luma range (pure red only at 0.299). There the luma gives way, so
+    that the chroma, and with it the hue, comes out as it went in instead of being clipped channel by channel.
+    """
+    cb, cr = chroma[..., :1], chroma[..., 1:]
+    red, blue = 1.402 * cr, 1.772 * cb
+    green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
+    offsets = jnp.concatenate([red, green, blue], axis=-1)
+    lowest = -jnp.min(offsets, axis=-1, keepdims=True)
+    highest = 1 - jnp.max(offsets, axis=-1, keepdims=True)
+    return jnp.clip(jnp.clip(y, lowest, highest) + offsets, 0, 1)
