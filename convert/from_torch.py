@@ -95,9 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("backbone", choices=sorted(TABLES), help="which network the file belongs to")
     parser.add_argument("file", help="the .pth file, of any PyTorch version")
     parser.add_argument("--output", required=True, metavar="DIR", help="checkpoint folder to create")
-    parser.add_argument(
-        "--preset", help="published configuration (default: the first of the backbone's list)"
-    )
+    parser.add_argument("--preset", help="published configuration (default: the first of the backbone's list)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     options = parser.parse_args(arguments)
     try:

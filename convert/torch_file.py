@@ -210,9 +210,7 @@ def _read_zip(file: BinaryIO) -> Any:
             if key not in storages:
                 entry = archive.getinfo(f"{folder}data/{key}")
                 if entry.file_size != size * storage_type.dtype.itemsize:
-                    raise CheckpointError(
-                        f"storage {key} has {entry.file_size} bytes, expected {size} numbers"
-                    )
+                    raise CheckpointError(f"storage {key} has {entry.file_size} bytes, expected {size} numbers")
                 data = np.frombuffer(archive.read(entry), storage_type.dtype)
                 storages[key] = _Storage(storage_type.dtype, size, data)
             return storages[key]

@@ -40,9 +40,7 @@ def bundled_checkpoints() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/manifest.json"))}
 
 
-def load_backbone(
-    name: str | None = None, checkpoint: str | os.PathLike | None = None, **options: Any
-) -> Backbone:
+def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None = None, **options: Any) -> Backbone:
     """A backbone with its parameters.
 
     Args:

@@ -48,9 +48,7 @@ class RuleModel:
             return jax.tree.map(lambda f: RULES[self.rule](f, axis=0), features)
         return jax.tree.map(lambda f: jnp.sum(self.gain(len(f)) * weights * f, axis=0), features)
 
-    def decode(
-        self, variables: Variables, latent: PyTree, residual: Array | None = None
-    ) -> Float[Array, "H W C"]:
+    def decode(self, variables: Variables, latent: PyTree, residual: Array | None = None) -> Float[Array, "H W C"]:
         """The image of a latent; these networks add no residual."""
         del residual
         return self.network.apply(variables, latent, method="decode")

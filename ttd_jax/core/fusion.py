@@ -45,9 +45,7 @@ def fuse_static(model: FusionModel, variables: Variables, sources: Float[Array, 
     return Fused(image, None, None, None)
 
 
-def ttd(
-    model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], weighting: LossWeighting
-) -> Fused:
+def ttd(model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], weighting: LossWeighting) -> Fused:
     r"""Test-time dynamic fusion (TTD, Eq. 1 and 6, Algorithm 1).
 
     :math:`I_F = D(\sum_m \omega_m E(x_m))` with :math:`\omega = \mathrm{softmax}_m(e^{-k \ell_m})`, where

@@ -11,16 +11,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 
-def squared_error(
-    component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]
-) -> Float[Array, "*B H W"]:
+def squared_error(component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]) -> Float[Array, "*B H W"]:
     r"""Squared difference, averaged over channels: :math:`\ell = \frac1C \sum_c (u_c - x_c)^2`."""
     return jnp.mean(jnp.square(component - source), axis=-1)
 
 
-def absolute_error(
-    component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]
-) -> Float[Array, "*B H W"]:
+def absolute_error(component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]) -> Float[Array, "*B H W"]:
     r"""Absolute difference, averaged over channels: :math:`\ell = \frac1C \sum_c |u_c - x_c|`."""
     return jnp.mean(jnp.abs(component - source), axis=-1)
 

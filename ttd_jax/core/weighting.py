@@ -72,9 +72,7 @@ class LossWeighting:
         if isinstance(self.scale, (int, float)) and not 0 <= self.scale < float("inf"):
             raise InputError(f"scale is a finite number of at least 0; got {self.scale}")
         if self.normalization == "proportional" and self.form == "linear":
-            raise InputError(
-                'normalization="proportional" needs positive scores: use form="exp" or "sigmoid"'
-            )
+            raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
         if self.correlation == "positive" and self.normalization not in (None, "softmax"):
             raise InputError('correlation="positive" is defined for normalization="softmax" only')
 

@@ -18,9 +18,7 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise InputError(
-            f"output {path} exists already: choose another name or pass --overwrite (overwrite=True)"
-        )
+        raise InputError(f"output {path} exists already: choose another name or pass --overwrite (overwrite=True)")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise InputError(f"output folder {folder} does not exist: create it first")

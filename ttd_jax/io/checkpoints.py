@@ -79,13 +79,9 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {path}: expected a folder with {_MANIFEST}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"the manifest of checkpoint {path} is damaged ({error!r}): convert it again"
-        ) from None
+        raise CheckpointError(f"the manifest of checkpoint {path} is damaged ({error!r}): convert it again") from None
     if version != FORMAT:
-        raise CheckpointError(
-            f"checkpoint {path} has format {version}, this version reads {FORMAT}: update ttd-jax"
-        )
+        raise CheckpointError(f"checkpoint {path} has format {version}, this version reads {FORMAT}: update ttd-jax")
     return manifest
 
 
@@ -108,9 +104,7 @@ def load_variables(path: str | os.PathLike, abstract: Mapping[str, Any]) -> dict
         variables = jax.tree.map(np.asarray, variables)
     except Exception as error:  # orbax and tensorstore raise many kinds
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise CheckpointError(
-            f"the arrays of checkpoint {path} cannot be read ({reason}): convert it again"
-        ) from None
+        raise CheckpointError(f"the arrays of checkpoint {path} cannot be read ({reason}): convert it again") from None
     problems = tree_differences(variables, abstract)
     if problems:
         raise CheckpointError(f"checkpoint {path} does not fit its backbone: " + "; ".join(problems))
@@ -133,9 +127,7 @@ def tree_differences(tree: Mapping[str, Any], abstract: Mapping[str, Any]) -> li
     for name in expected.keys() & got.keys():
         want, have = expected[name], got[name]
         if tuple(want.shape) != tuple(have.shape) or np.dtype(want.dtype) != np.dtype(have.dtype):
-            problems.append(
-                f"{name} is {have.dtype}{tuple(have.shape)}, expected {want.dtype}{tuple(want.shape)}"
-            )
+            problems.append(f"{name} is {have.dtype}{tuple(have.shape)}, expected {want.dtype}{tuple(want.shape)}")
     return problems
 
 

@@ -36,9 +36,7 @@ def _check_range(pixels: np.ndarray) -> None:
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int((~np.isfinite(pixels)).sum())
-        raise InputError(
-            f"pixels are finite numbers; got {bad} NaN or infinite ones: mask or fill them first"
-        )
+        raise InputError(f"pixels are finite numbers; got {bad} NaN or infinite ones: mask or fill them first")
     if low < 0 or high > 1:
         raise InputError(
             f"float pixels lie in [0, 1]; got [{low:.6g}, {high:.6g}]: divide by full scale "
