@@ -96,7 +96,8 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
         elif axes is not None and tensor.ndim != len(axes):
             problems.append(f"{key} has {tensor.ndim} dimensions, expected {len(axes)}")
         else:
-            filled[target] = tensor.astype(np.float32).transpose(axes)
+            values = tensor.astype(np.float32)
+            filled[target] = values if axes is None else values.transpose(axes)
             used.append(key)
     problems += tree_differences(_nest(filled), abstract)
     if problems:

@@ -1,7 +1,7 @@
 """One table per backbone: its state-dict keys and the flax variables they fill."""
 
 from ..rules import Table
-from . import ifcnn
+from . import cddfuse, ifcnn
 
-TABLES: dict[str, Table] = {"ifcnn": ifcnn.TABLE}
+TABLES: dict[str, Table] = {"ifcnn": ifcnn.TABLE, "cddfuse": cddfuse.TABLE}
 """Tables by backbone name."""

@@ -1,13 +1,29 @@
 """Building blocks shared by the backbones, with PyTorch's defaults and channels last."""
 
+from collections.abc import Callable, Sequence
+
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, PyTree
+
+from ttd_jax.backbones.strips import scan_strips
 
 
 def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
     """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``)."""
     return _pad(x, radius, "edge")
+
+
+def reflect_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
+    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``)."""
+    return _pad(x, radius, "reflect")
+
+
+def zero_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
+    """Both image axes extended by zeros."""
+    return _pad(x, radius, "constant")
 
 
 def _pad(x: Array, radius: int, mode: str) -> Array:
@@ -18,3 +34,121 @@ def _pad(x: Array, radius: int, mode: str) -> Array:
 def batch_norm(name: str | None = None) -> nn.BatchNorm:
     """Batch normalisation by its running statistics."""
     return nn.BatchNorm(use_running_average=True, epsilon=1e-5, name=name)
+
+
+def layer_norm() -> nn.LayerNorm:
+    """Layer normalisation over channels with PyTorch's epsilon; the variance from centred values, as there."""
+    return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False)
+
+
+def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """The exact GELU, PyTorch's default."""
+    return jax.nn.gelu(x, approximate=False)
+
+
+def in_turn(blocks: Sequence[nn.Module], x: PyTree) -> PyTree:
+    """The result of equally built blocks, each on the result of the one before, as a loop that is compiled once.
+
+    A loop also keeps XLA's CPU scheduler from setting up the buffers of all blocks before the first one runs, which
+    tripled the peak memory of CDDFuse.
+    """
+    if blocks[0].is_initializing():
+        for block in blocks:
+            x = block(x)
+        return x
+    body = blocks[0].clone(parent=None)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[block.variables["params"] for block in blocks])
+    return jax.lax.scan(lambda y, params: (body.apply({"params": params}, y), None), x, stacked)[0]
+
+
+class Kernel(nn.Module):
+    """The kernel of a convolution that the module around it computes, under the name a checkpoint has for it.
+
+    Attributes:
+        shape: Height, width, input channels of a group, output channels.
+    """
+
+    shape: tuple[int, int, int, int]
+
+    @nn.compact
+    def __call__(self) -> Float[Array, "kh kw I O"]:
+        return self.param("kernel", nn.initializers.lecun_normal(), self.shape)
+
+
+class PointwiseConv(nn.Module):
+    """A 1x1 convolution, computed as the matrix product it is: XLA's CPU convolution takes twice as long.
+
+    Attributes:
+        features: Output channels.
+        use_bias: Whether to add a bias.
+    """
+
+    features: int
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (1, 1, x.shape[-1], self.features))
+        y = x @ kernel[0, 0]
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3 C"]) -> Float[Array, "*B H W C"]:
+    """A 3x3 convolution of padded maps, each channel for itself.
+
+    Nine shifted multiply-adds: XLA's grouped convolution takes twenty times as long on CPU.
+    """
+    height, width = padded.shape[-3] - 2, padded.shape[-2] - 2
+    shifted = [
+        padded[..., row : row + height, column : column + width, :] * kernel[row, column]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return sum(shifted[1:], start=shifted[0])
+
+
+def conv(padded: Float[Array, "H2 W2 C"], kernel: Float[Array, "3 3 C K"]) -> Float[Array, "H W K"]:
+    """A 3x3 convolution of padded maps."""
+    layout = ("NHWC", "HWIO", "NHWC")
+    return jax.lax.conv_general_dilated(padded[None], kernel, (1, 1), "VALID", dimension_numbers=layout)[0]
+
+
+def channel_attention(
+    x: Float[Array, "*B H W C"],
+    qkv: Callable[[Array], Array],
+    temperature: Float[Array, "heads 1 1"],
+    project: Float[Array, "D K"],
+) -> Float[Array, "*B H W K"]:
+    r"""Attention among the channels of each head over all pixels (Restormer's transposed attention).
+
+    :math:`A = \mathrm{softmax}(t\, \hat q^\top \hat k)` with q and k of every channel scaled to unit length over the
+    image (at least 1e-12, as PyTorch does), then :math:`v A^\top P`. The product is D x D, never (HW) x (HW), and is
+    summed up strip by strip. Heads are blocks on its diagonal: one full product and a mask take a third of the time of
+    a batched product on CPU, where heads of few channels are no use to a matrix unit.
+
+    Args:
+        x: What queries, keys and values are made of.
+        qkv: From a strip of x padded with one pixel of zeros, ``(rows + 2, W + 2, C)``, to ``(rows, W, 3 D)``:
+            queries, keys, values.
+        temperature: The factor of each head's logits.
+        project: The matrix that follows.
+    """
+    if x.ndim > 3:
+        return jax.vmap(lambda image: channel_attention(image, qkv, temperature, project))(x)
+    channels = len(project)
+
+    def accumulate(carry, strip, inside):
+        product, q_squares, k_squares = carry
+        q, k, v = jnp.split(qkv(strip), 3, axis=-1)
+        q, k = jnp.where(inside, q, 0), jnp.where(inside, k, 0)
+        product += jnp.einsum("hwc,hwd->cd", q, k)
+        return (product, q_squares + jnp.sum(q * q, axis=(0, 1)), k_squares + jnp.sum(k * k, axis=(0, 1))), v
+
+    zeros = jnp.zeros(channels, x.dtype)
+    start = jnp.zeros((channels, channels), x.dtype), zeros, zeros
+    (product, q_squares, k_squares), value = scan_strips(accumulate, start, x, zero_pad)
+    lengths = [jnp.sqrt(jnp.maximum(squares, 1e-24)) for squares in (q_squares, k_squares)]
+    head = np.arange(channels) * len(temperature) // channels
+    logits = product / (lengths[0][:, None] * lengths[1]) * temperature[head, :, 0]
+    attention = jax.nn.softmax(jnp.where(head[:, None] == head, logits, -jnp.inf), axis=-1)
+    return value @ (attention.T @ project)

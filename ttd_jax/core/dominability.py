@@ -55,7 +55,7 @@ def uni_source_components(
 
     latent_of = {"alone": alone, "scaled": scaled, "black": black}[kind]
     latents = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[latent_of(m) for m in range(count)])
-    return jax.vmap(lambda latent: model.decode(variables, latent))(latents)
+    return jax.lax.map(lambda latent: model.decode(variables, latent), latents)
 
 
 def _replace(stack: PyTree, m: int, partner: PyTree | None) -> PyTree:
