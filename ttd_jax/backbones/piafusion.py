@@ -1,0 +1,146 @@
+"""PIAFusion (Tang et al., Information Fusion 2022): a visible and an infrared branch that exchange what differs.
+
+The branches are concatenated, so that a component can be read in two ways: one branch's features with zeros for the
+other (``component="isolate"``), or the network with the same source in both branches (``component="duplicate"``).
+Module names follow the state-dict keys of the PyTorch version, whose branches are called ``vi`` and ``ir``.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.backbones.adapter import RuleModel, abstract_variables
+from ttd_jax.backbones.layers import PointwiseConv, reflect_pad
+from ttd_jax.backbones.spec import Spec
+from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax.errors import InputError
+
+ROLES = ("visible", "infrared")
+
+
+class ReflectConv(nn.Module):
+    """3x3 convolution with bias behind reflection padding."""
+
+    features: int
+
+    def setup(self):
+        self.conv = nn.Conv(self.features, (3, 3), padding="VALID")
+
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
+        return self.conv(reflect_pad(x, 1))
+
+
+def activate(x: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Leaky ReLU with PyTorch's slope."""
+    return nn.leaky_relu(x, 0.01)
+
+
+def exchange(
+    visible: Float[Array, "*B H W C"], infrared: Float[Array, "*B H W C"]
+) -> tuple[Float[Array, "*B H W C"], Float[Array, "*B H W C"]]:
+    """Each branch plus its difference to the other, scaled per channel by the sigmoid of the difference's mean."""
+    difference = infrared - visible
+    mean = jnp.mean(difference, axis=(-3, -2), keepdims=True)
+    return visible + difference * nn.sigmoid(mean), infrared - difference * nn.sigmoid(-mean)
+
+
+class Encoder(nn.Module):
+    """Five convolutions a branch, with an exchange after the second, third and fourth."""
+
+    def setup(self):
+        self.vi_conv1, self.ir_conv1 = PointwiseConv(16, use_bias=True), PointwiseConv(16, use_bias=True)
+        self.vi_conv2, self.ir_conv2 = ReflectConv(16), ReflectConv(16)
+        self.vi_conv3, self.ir_conv3 = ReflectConv(32), ReflectConv(32)
+        self.vi_conv4, self.ir_conv4 = ReflectConv(64), ReflectConv(64)
+        self.vi_conv5, self.ir_conv5 = ReflectConv(128), ReflectConv(128)
+
+    def __call__(self, sources: Float[Array, "2 *B H W 1"]) -> Float[Array, "2 *B H W 128"]:
+        visible, infrared = activate(self.vi_conv1(sources[0])), activate(self.ir_conv1(sources[1]))
+        for vi_conv, ir_conv in (
+            (self.vi_conv2, self.ir_conv2),
+            (self.vi_conv3, self.ir_conv3),
+            (self.vi_conv4, self.ir_conv4),
+        ):
+            visible, infrared = exchange(activate(vi_conv(visible)), activate(ir_conv(infrared)))
+        return jnp.stack([activate(self.vi_conv5(visible)), activate(self.ir_conv5(infrared))])
+
+
+class Decoder(nn.Module):
+    """Four 3x3 convolutions and one 1x1 to a channel in [0, 1]."""
+
+    def setup(self):
+        self.conv1, self.conv2 = ReflectConv(256), ReflectConv(128)
+        self.conv3, self.conv4 = ReflectConv(64), ReflectConv(32)
+        self.conv5 = PointwiseConv(1, use_bias=True)
+
+    def __call__(self, x: Float[Array, "*B H W 256"]) -> Float[Array, "*B H W 1"]:
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = activate(conv(x))
+        return jnp.tanh(self.conv5(x)) / 2 + 0.5
+
+
+class PIAFusionNetwork(nn.Module):
+    """Both networks of a checkpoint: ``encode`` the two sources, ``decode`` their concatenated features."""
+
+    def setup(self):
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+
+    def encode(self, sources: Float[Array, "2 *B H W 1"]) -> Float[Array, "2 *B H W 128"]:
+        return self.encoder(sources)
+
+    def decode(self, latent: Float[Array, "*B H W 256"]) -> Float[Array, "*B H W 1"]:
+        return self.decoder(latent)
+
+    def __call__(self, sources: Float[Array, "2 *B H W 1"]) -> Float[Array, "*B H W 1"]:
+        return self.decode(jnp.concatenate(list(self.encode(sources)), axis=-1))
+
+
+@dataclass(frozen=True)
+class PIAFusion(RuleModel):
+    """PIAFusion as a fusion model of a grey visible and an infrared image, in this order."""
+
+    network: nn.Module = field(default_factory=PIAFusionNetwork)
+
+    independent: ClassVar[bool] = False
+
+    def encode(self, variables, sources: Float[Array, "2 H W 1"]) -> Float[Array, "2 H W 128"]:
+        """Features of both branches.
+
+        Raises:
+            InputError: There are not two sources.
+        """
+        if len(sources) != len(ROLES):
+            raise InputError(f"piafusion has two branches, {' and '.join(ROLES)}; got {len(sources)} sources")
+        return super().encode(variables, sources)
+
+    def merge(
+        self, features: Float[Array, "2 H W 128"], weights: Float[Array, "2 #H #W 1"] | None = None
+    ) -> Float[Array, "H W 256"]:
+        """The branches' features side by side, each times its weight times 2."""
+        weighted = features if weights is None else self.gain(len(features)) * weights * features
+        return jnp.concatenate(list(weighted), axis=-1)
+
+
+def _abstract(model: PIAFusion):
+    return abstract_variables(model.network, jnp.zeros((2, 8, 8, 1)))
+
+
+_PUBLISHED = LossWeighting("mse", 50.0, "isolate", "image", "exp", "softmax", "negative")
+
+SPEC = Spec(
+    name="piafusion",
+    title="PIAFusion (Tang et al., Information Fusion 2022)",
+    build=PIAFusion,
+    abstract=_abstract,
+    presets={"default": {}},
+    recipes={"default": _PUBLISHED, "published": _PUBLISHED, "paper": PAPER},
+    channels=1,
+    origin="github.com/linklist2/PIAFusion_pytorch, the file pretrained/fusion_model_epoch_29.pth",
+    licence="no licence file: convert your own copy",
+    roles=ROLES,
+    max_sources=2,
+)
