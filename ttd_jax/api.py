@@ -109,10 +109,10 @@ class Fuser:
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, sources: Mapping[str, Source] | Sequence[Source]) -> FusionResult:
-        """Fuses one set of sources; see ``fuse``."""
+    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | Sources) -> FusionResult:
+        """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
         started = time.perf_counter()
-        checked = check_sources(sources)
+        checked = sources if isinstance(sources, Sources) else check_sources(sources)
         order = _source_order(self.backbone, checked)
         stack = _stack([checked.images[i] for i in order])
         colored = tuple(checked.colored[i] for i in order)
@@ -123,7 +123,7 @@ class Fuser:
         image = _restore_shape(fused.image, checked.shape, self.color) if rule == "gray" else fused.image
         report = self._report(checked.roles, image, checked.dtype, rule, seconds)
         report["reference"] = checked.roles[checked.reference]
-        report["remarks"] = list(checked.remarks)
+        report["remarks"] = [*checked.remarks, *_remarks_on(self._model, len(order))]
         back = np.argsort(order)
         return FusionResult(
             from_float(image, self.dtype or checked.dtype),
@@ -257,6 +257,12 @@ def _source_order(backbone: Backbone, sources: Sources, named: bool = True) -> l
             )
         return [sources.roles.index(role) for role in backbone.roles]
     return sorted(range(count), key=lambda i: i != sources.reference)
+
+
+def _remarks_on(model: Any, count: int) -> list[str]:
+    if getattr(model, "rule", None) == "sum" and count > 2:
+        return [f"a sum rule trained on two sources makes {count} too bright: prefer a mean or max preset"]
+    return []
 
 
 def _stack(images: Sequence[np.ndarray]) -> np.ndarray:

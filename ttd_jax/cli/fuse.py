@@ -83,13 +83,11 @@ def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
 
 
 def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
-    from ttd_jax.io.images import read_image
+    from ttd_jax.inputs import check_sources
 
     outputs = _check_outputs(options, paths)
-    for path in paths:  # before jax starts: a bad file should not cost seconds
-        read_image(path)
-    fusers = _make_fusers(options)
-    report = _fuse_one(fusers, sources, outputs, options.overwrite)
+    checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
+    report = _fuse_one(_make_fusers(options), checked, outputs, options.overwrite)
     _tell(report, options.json)
     return 0
 
