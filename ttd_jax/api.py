@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -14,7 +14,6 @@ import ttd_jax
 from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.adapter import RULES
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.fusion import Fused
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
@@ -120,16 +119,16 @@ class Fuser:
         read = time.perf_counter()
         fused = self._run(fuse_pixels, stack, rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
-        image = _restore_shape(fused.image, checked.shape, self.color) if rule == "gray" else fused.image
+        image = _restore_shape(fused["image"], checked.shape, self.color) if rule == "gray" else fused["image"]
         report = self._report(checked.roles, image, checked.dtype, rule, seconds)
         report["reference"] = checked.roles[checked.reference]
         report["remarks"] = [*checked.remarks, *_remarks_on(self._model, len(order))]
         back = np.argsort(order)
         return FusionResult(
             from_float(image, self.dtype or checked.dtype),
-            *(None if a is None else a[back] for a in (fused.weights, fused.losses, fused.components)),
-            report,
-            checked.metadata,
+            *(None if fused[name] is None else fused[name][back] for name in ("weights", "losses", "components")),
+            report=report,
+            metadata=checked.metadata,
         )
 
     def batch(self, stack: np.ndarray) -> FusionResult:
@@ -157,13 +156,15 @@ class Fuser:
         read = time.perf_counter()
         fused = self._run(fuse_pixels_batch, np.stack([_stack(one.images) for one in sets]), rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
-        image = fused.image
+        image = fused["image"]
         if rule == "gray":
             image = np.stack([_restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
         report["remarks"] = sorted({remark for one in sets for remark in one.remarks})
         return FusionResult(
-            from_float(image, self.dtype or sets[0].dtype), fused.weights, fused.losses, fused.components, report
+            from_float(image, self.dtype or sets[0].dtype),
+            *(fused[name] for name in ("weights", "losses", "components")),
+            report=report,
         )
 
     def compile(self, shape: Sequence[int]) -> "Fuser":
@@ -190,13 +191,13 @@ class Fuser:
         self._compiled[fuse_pixels, stack.shape, rule, colored] = lowered.compile()
         return self
 
-    def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> Fused:
+    def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
         compiled = self._compiled.get((program, stack.shape, rule, colored))
         if compiled is not None:
             fused = compiled(self.backbone.variables, self._weighting, stack)
         else:
             fused = program(self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored)
-        return jax.tree.map(np.asarray, fused)
+        return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
 
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
         manifest = self.backbone.manifest
@@ -240,7 +241,7 @@ def _with_rule(backbone: Backbone, rule: str):
         raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
     if rule not in RULES:
         raise InputError(f"static rules of {backbone.name} are {', '.join(RULES)}; got {rule!r}")
-    return replace(backbone.model, rule=rule)
+    return replace(cast(Any, backbone.model), rule=rule)
 
 
 def _source_order(backbone: Backbone, sources: Sources, named: bool = True) -> list[int]:

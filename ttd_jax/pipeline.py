@@ -69,12 +69,11 @@ def fuse_pixels(
     Returns:
         The image in [0, 1], ``(H, W)`` or ``(H, W, 3)``, and components of one or three channels likewise.
     """
-    sources, chroma = stack, None
-    if rule != "rgb" and stack.shape[-1] == 3:
-        sources, chroma = split_luma(stack)
-    fused = _fuse(model, variables, weighting, sources)
     if rule == "rgb":
+        fused = _fuse(model, variables, weighting, stack)
         return fused._replace(image=jnp.clip(fused.image, 0, 1))
+    sources, chroma = split_luma(stack) if stack.shape[-1] == 3 else (stack, jnp.zeros((*stack.shape[:3], 2)))
+    fused = _fuse(model, variables, weighting, sources)
     image = jnp.clip(_one_channel(fused.image), 0, 1)
     if rule == "luma":
         image = join_luma(image, _merge_chroma(chroma, fused.weights, colored))

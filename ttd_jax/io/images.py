@@ -8,6 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import imageio.v3 as iio
 import numpy as np
@@ -23,7 +24,8 @@ from ttd_jax.ops.pixels import from_float, to_float
 WRITABLE = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp")
 """Endings of the file names that can be written."""
 
-_LOSSY = {".jpg": {"quality": 95, "subsampling": 0}, ".webp": {"lossless": True}}
+_JPEG = {"quality": 95, "subsampling": 0}
+_OPTIONS: dict[str, dict[str, Any]] = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,8 @@ def _read(path: Path, start: bytes) -> Picture:
 def _pillow_pixels(image: Image.Image, path: Path) -> tuple[np.ndarray, list[str]]:
     """Pixels of an 8-bit picture: palettes resolved, CMYK and the like turned into RGB."""
     remarks = []
-    if getattr(image, "n_frames", 1) > 1:
-        remarks.append(f"{path.name} has {image.n_frames} frames: the first was used")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        remarks.append(f"{path.name} has {frames} frames: the first was used")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     elif image.mode not in ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"):
@@ -165,7 +167,7 @@ def write_image(
         elif dtype == np.uint16:
             write_deep_png(temporary, pixels, metadata)
         else:
-            options = dict(_LOSSY.get(suffix.replace("jpeg", "jpg"), {}))
+            options = dict(_OPTIONS.get(suffix, {}))
             if suffix != ".bmp":
                 options["exif"] = metadata.exif or b""
                 options["icc_profile"] = metadata.icc_for(pixels)
