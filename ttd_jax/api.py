@@ -66,8 +66,7 @@ def fuse(
         (32, 32)
     """
     if backbone is None or isinstance(backbone, str):
-        load = bundled_backbone if checkpoint is None else load_backbone
-        backbone = load(backbone, checkpoint)
+        backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
     return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources)
@@ -126,7 +125,9 @@ class Fuser:
         back = np.argsort(order)
         return FusionResult(
             from_float(image, self.dtype or checked.dtype),
-            *(None if fused[name] is None else fused[name][back] for name in ("weights", "losses", "components")),
+            weights=_reorder(fused["weights"], back),
+            losses=_reorder(fused["losses"], back),
+            components=_reorder(fused["components"], back),
             report=report,
             metadata=checked.metadata,
         )
@@ -163,7 +164,9 @@ class Fuser:
         report["remarks"] = sorted({remark for one in sets for remark in one.remarks})
         return FusionResult(
             from_float(image, self.dtype or sets[0].dtype),
-            *(fused[name] for name in ("weights", "losses", "components")),
+            weights=fused["weights"],
+            losses=fused["losses"],
+            components=fused["components"],
             report=report,
         )
 
@@ -270,6 +273,10 @@ def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
     """(M, H, W, C) with C = 3 if any image has three channels."""
     channels = max(image.shape[-1] for image in images)
     return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
+
+
+def _reorder(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
+    return None if array is None else array[order]
 
 
 def _restore_shape(image: np.ndarray, shape: tuple[int, ...], color: str) -> np.ndarray:
