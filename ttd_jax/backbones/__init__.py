@@ -1,7 +1,6 @@
 """Pretrained fusion networks by name, and their loading from checkpoints."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,5 +111,6 @@ def _checkpoint_folder(name: str | None, checkpoint: str | os.PathLike | None) -
             return folder
     raise InputError(
         f"backbone {name} needs a checkpoint: get one ({spec.origin}), convert it with "
-        f"python convert/from_torch.py {name} FILE.pth --output FOLDER, and pass --checkpoint FOLDER (checkpoint=FOLDER)"
+        f"python convert/from_torch.py {name} FILE.pth --output FOLDER, and pass --checkpoint FOLDER "
+        "(checkpoint=FOLDER)"
     )

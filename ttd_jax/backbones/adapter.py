@@ -1,6 +1,6 @@
 """From a linen network to :class:`~ttd_jax.core.model.FusionModel`: the merge rules most backbones share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.model import Variables
 
-RULES = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
+RULES: dict[str, Callable[..., Array]] = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
 """Static merge rules over axis 0."""
 
 
@@ -30,6 +30,11 @@ class RuleModel:
     independent: ClassVar[bool] = True
     halo: ClassVar[tuple[int, int] | None] = None
 
+    @property
+    def uniform_is_static(self) -> bool:
+        """Yes, but for the maximum."""
+        return self.rule != "max"
+
     def gain(self, sources: int) -> float:
         """M for a sum, which uniform weights 1/M then reproduce; 1 otherwise."""
         return float(sources) if self.rule == "sum" else 1.0
@@ -42,7 +47,7 @@ class RuleModel:
         """Features of each source, leading axis M."""
         return self.network.apply(variables, sources, method="encode")
 
-    def merge(self, features: PyTree, weights: Float[Array, "M #H #W 1"] | None = None) -> PyTree:
+    def merge(self, features: PyTree, weights: Float[Array, "M ... 1"] | None = None) -> PyTree:
         """The static rule, or the weighted sum times the gain."""
         if weights is None:
             return jax.tree.map(lambda f: RULES[self.rule](f, axis=0), features)

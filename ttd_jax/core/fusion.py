@@ -18,7 +18,8 @@ class Fused(NamedTuple):
 
     Attributes:
         image: The fused image ``(H, W, K)``, not clipped.
-        weights: Fusion weights ``(M, H, W)``, or None for a rule that has none (maximum).
+        weights: Fusion weights ``(M, H, W)``; 1/M for a static rule that uniform weights reproduce, None for one
+            that they do not (maximum).
         losses: Reconstruction losses ``(M, H, W)``; None for static fusion.
         components: Uni-source components ``(M, H, W, K)``; None for static fusion.
     """
@@ -38,11 +39,12 @@ def fuse_static(model: FusionModel, variables: Variables, sources: Float[Array, 
         sources: Sources in [0, 1].
 
     Returns:
-        The fused image, and nothing else.
+        The fused image with its uniform weights, if the rule has any.
     """
     latent = model.merge(model.encode(variables, sources))
     image = model.finish(model.decode(variables, latent, model.residual(sources)))
-    return Fused(image, None, None, None)
+    weights = jnp.full(sources.shape[:3], 1 / sources.shape[0]) if model.uniform_is_static else None
+    return Fused(image, weights, None, None)
 
 
 def ttd(model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], weighting: LossWeighting) -> Fused:

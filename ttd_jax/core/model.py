@@ -25,6 +25,11 @@ class FusionModel(Protocol):
         ...
 
     @property
+    def uniform_is_static(self) -> bool:
+        """Whether uniform weights reproduce the static rule: yes for a sum or mean, no for a maximum."""
+        ...
+
+    @property
     def halo(self) -> tuple[int, int] | None:
         """Reach in pixels of ``encode`` and ``decode``; None when a network looks at the whole image."""
         ...

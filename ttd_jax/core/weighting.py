@@ -5,6 +5,7 @@ scale recompiles nothing; names are static.
 """
 
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any, Literal, TypeAlias, get_args
 
 from jax.tree_util import register_dataclass
@@ -28,7 +29,7 @@ _CHOICES = {
 }
 
 
-@register_dataclass
+@partial(register_dataclass, data_fields=("scale",), meta_fields=tuple(_CHOICES))
 @dataclass(frozen=True)
 class LossWeighting:
     """Weights from reconstruction losses (TTD, Eq. 6).

@@ -51,7 +51,7 @@ def from_float(image: np.ndarray, dtype: np.dtype | str) -> np.ndarray:
         InputError: The type is none of the pixel types, or a pixel is not finite.
     """
     dtype = np.dtype(dtype)
-    if dtype not in DEPTH_ORDER or dtype == bool:
+    if dtype not in DEPTH_ORDER[1:]:
         raise InputError(f"an image is uint8, uint16 or a float; got dtype {dtype}")
     if not np.isfinite(image).all():
         raise InputError("the fused image has pixels that are not finite numbers; nothing is returned")

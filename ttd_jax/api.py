@@ -1,0 +1,286 @@
+"""``fuse`` and ``Fuser``: arrays or files in, a :class:`~ttd_jax.result.FusionResult` out."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import cache
+from typing import Any, cast
+
+import jax
+import numpy as np
+
+import ttd_jax
+from ttd_jax.backbones import load_backbone
+from ttd_jax.backbones.adapter import RULES
+from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.weighting import LossWeighting, StaticWeighting
+from ttd_jax.errors import InputError
+from ttd_jax.inputs import Source, Sources, check_sources
+from ttd_jax.ops.pixels import from_float
+from ttd_jax.pipeline import COLOR_RULES, choose_color_rule, fuse_pixels, fuse_pixels_batch
+from ttd_jax.result import FusionResult
+
+bundled_backbone = cache(load_backbone)
+
+
+def fuse(
+    sources: Mapping[str, Source] | Sequence[Source],
+    *,
+    backbone: Backbone | str | None = None,
+    checkpoint: str | os.PathLike | None = None,
+    weighting: str | LossWeighting | StaticWeighting = "loss",
+    recipe: str | None = None,
+    color: str = "auto",
+    dtype: Any = None,
+) -> FusionResult:
+    """Fuses registered images of one scene into one.
+
+    Args:
+        sources: Two or more images of one size: arrays (H, W), (H, W, 1), (H, W, 3) or with alpha, which is
+            dropped, of uint8, uint16, bool or float in [0, 1]; or paths. A mapping names their roles, such as
+            ``visible`` and ``infrared``. The reference, whose metadata is kept, is ``visible`` or ``mri`` if there
+            is one, else the first.
+        backbone: Name of a network, or what ``load_backbone`` returned; None for the checkpoint's own, and without
+            a checkpoint the one in the package.
+        checkpoint: Checkpoint folder.
+        weighting: ``"loss"``, test-time weights by the recipe; ``"static"``, the network's own rule; or a
+            ``LossWeighting`` or ``StaticWeighting``, whose missing options come from the recipe.
+        recipe: Name of one of the backbone's recipes; None for its default.
+        color: ``"auto"``: grey if no source has colour, ``"rgb"`` if all have and the network takes three channels,
+            else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
+            ``"gray"`` drops colour.
+        dtype: Pixel type of the returned image; None for the deepest among the sources.
+
+    Returns:
+        The fused image with its weights, losses, components and a report.
+
+    Raises:
+        InputError: Sources or options that cannot be used; a ValueError that says what to do.
+        CheckpointError: A checkpoint that cannot be used; a ValueError too.
+
+    Example:
+        >>> import numpy as np
+        >>> near, far = np.random.default_rng(0).random((2, 32, 32))
+        >>> fuse([near, far]).image.shape
+        (32, 32)
+    """
+    if backbone is None or isinstance(backbone, str):
+        backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
+    elif checkpoint is not None:
+        raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
+    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources)
+
+
+class Fuser:
+    """``fuse`` with everything but the sources settled, for many images of one kind.
+
+    Args:
+        backbone: What ``load_backbone`` returned; None for the one in the package.
+        weighting: As for ``fuse``.
+        recipe: As for ``fuse``.
+        color: As for ``fuse``.
+        dtype: As for ``fuse``.
+
+    Raises:
+        InputError: An option is unknown, or does not suit the backbone.
+
+    Example:
+        >>> import numpy as np
+        >>> fuser = Fuser().compile((2, 32, 32))
+        >>> fuser(list(np.random.default_rng(0).random((2, 32, 32)))).weights.shape
+        (2, 32, 32)
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone | None = None,
+        *,
+        weighting: str | LossWeighting | StaticWeighting = "loss",
+        recipe: str | None = None,
+        color: str = "auto",
+        dtype: Any = None,
+    ):
+        self.backbone = bundled_backbone() if backbone is None else backbone
+        self.color = color
+        self.dtype = dtype
+        self._model, self._weighting = _settle(self.backbone, weighting, recipe)
+        self._compiled: dict[Any, Any] = {}
+
+    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | Sources) -> FusionResult:
+        """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
+        started = time.perf_counter()
+        checked = sources if isinstance(sources, Sources) else check_sources(sources)
+        order = _source_order(self.backbone, checked)
+        stack = _stack([checked.images[i] for i in order])
+        colored = tuple(checked.colored[i] for i in order)
+        rule = choose_color_rule(self.color, colored, self.backbone.channels)
+        read = time.perf_counter()
+        fused = self._run(fuse_pixels, stack, rule, colored)
+        seconds = {"read": read - started, "fuse": time.perf_counter() - read}
+        image = _restore_shape(fused["image"], checked.shape, self.color) if rule == "gray" else fused["image"]
+        report = self._report(checked.roles, image, checked.dtype, rule, seconds)
+        report["reference"] = checked.roles[checked.reference]
+        report["remarks"] = [*checked.remarks, *_remarks_on(self._model, len(order))]
+        back = np.argsort(order)
+        return FusionResult(
+            from_float(image, self.dtype or checked.dtype),
+            weights=_reorder(fused["weights"], back),
+            losses=_reorder(fused["losses"], back),
+            components=_reorder(fused["components"], back),
+            report=report,
+            metadata=checked.metadata,
+        )
+
+    def batch(self, stack: np.ndarray) -> FusionResult:
+        """Fuses N sets of sources of one size, given as one array.
+
+        Args:
+            stack: (N, M, H, W), (N, M, H, W, 1) or (N, M, H, W, 3), the reference first in each set, or in the order
+                of the backbone's roles. One colour rule holds for all sets.
+
+        Returns:
+            A result whose arrays have a leading axis N.
+
+        Raises:
+            InputError: The array has another shape, or pixels that ``fuse`` would refuse.
+        """
+        stack = np.asarray(stack)
+        if stack.ndim not in (4, 5) or (stack.ndim == 5 and stack.shape[-1] not in (1, 3)) or not stack.size:
+            raise InputError(f"a batch is (N, M, H, W), (N, M, H, W, 1) or (N, M, H, W, 3); got {stack.shape}")
+        started = time.perf_counter()
+        shape = stack.shape[2:]
+        sets = [check_sources(list(one)) for one in stack]
+        _source_order(self.backbone, sets[0], named=False)
+        colored = tuple(any(one.colored[m] for one in sets) for m in range(stack.shape[1]))
+        rule = choose_color_rule(self.color, colored, self.backbone.channels)
+        read = time.perf_counter()
+        fused = self._run(fuse_pixels_batch, np.stack([_stack(one.images) for one in sets]), rule, colored)
+        seconds = {"read": read - started, "fuse": time.perf_counter() - read}
+        image = fused["image"]
+        if rule == "gray":
+            image = np.stack([_restore_shape(one, shape, self.color) for one in image])
+        report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
+        report["remarks"] = sorted({remark for one in sets for remark in one.remarks})
+        return FusionResult(
+            from_float(image, self.dtype or sets[0].dtype),
+            weights=fused["weights"],
+            losses=fused["losses"],
+            components=fused["components"],
+            report=report,
+        )
+
+    def compile(self, shape: Sequence[int]) -> "Fuser":
+        """Compiles ahead of time for sets of one shape.
+
+        Args:
+            shape: (M, H, W) for grey sources, (M, H, W, 3) for colour.
+
+        Returns:
+            The fuser itself; sources of this shape then compile nothing.
+
+        Raises:
+            InputError: It is no such shape.
+        """
+        shape = tuple(int(n) for n in shape)
+        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or min(shape) < 1 or shape[0] < 2:
+            raise InputError(f"a shape to compile for is (M, H, W) or (M, H, W, 3) with M of 2 or more; got {shape}")
+        colored = (shape[3:] == (3,),) * shape[0]
+        rule = choose_color_rule(self.color, colored, self.backbone.channels)
+        stack = jax.ShapeDtypeStruct((*shape[:3], shape[3] if len(shape) == 4 else 1), np.float32)
+        lowered = fuse_pixels.lower(
+            self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored
+        )
+        self._compiled[fuse_pixels, stack.shape, rule, colored] = lowered.compile()
+        return self
+
+    def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
+        compiled = self._compiled.get((program, stack.shape, rule, colored))
+        if compiled is not None:
+            fused = compiled(self.backbone.variables, self._weighting, stack)
+        else:
+            fused = program(self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored)
+        return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
+
+    def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
+        manifest = self.backbone.manifest
+        weighting = "static" if self._weighting is None else asdict(self._weighting)
+        if isinstance(weighting, dict):
+            weighting["scale"] = float(weighting["scale"])
+        return {
+            "sources": list(roles),
+            "shape": list(image.shape),
+            "dtype": str(np.dtype(self.dtype or dtype)),
+            "color": rule,
+            "color_rule": COLOR_RULES[rule],
+            "backbone": self.backbone.name,
+            "preset": manifest.get("preset"),
+            "checkpoint": manifest.get("sha256"),
+            "weighting": weighting,
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "versions": {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__},
+            "device": jax.devices()[0].device_kind,
+        }
+
+
+def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any, LossWeighting | None]:
+    """The model to run and its complete loss weighting, None for static fusion."""
+    recipes = backbone.recipes
+    if recipe is not None and recipe not in recipes:
+        raise InputError(f"recipes of {backbone.name} are {', '.join(recipes)}; got {recipe!r}")
+    if weighting == "static" or isinstance(weighting, StaticWeighting):
+        rule = weighting.rule if isinstance(weighting, StaticWeighting) else None
+        return (backbone.model if rule is None else _with_rule(backbone, rule)), None
+    if weighting == "loss":
+        weighting = LossWeighting()
+    if not isinstance(weighting, LossWeighting):
+        raise InputError(f"weighting is 'loss', 'static', a LossWeighting or a StaticWeighting; got {weighting!r}")
+    complete = weighting.resolve(recipes[recipe or "default"])
+    return backbone.model, replace(complete, scale=np.float32(complete.scale))
+
+
+def _with_rule(backbone: Backbone, rule: str):
+    if not hasattr(backbone.model, "rule"):
+        raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
+    if rule not in RULES:
+        raise InputError(f"static rules of {backbone.name} are {', '.join(RULES)}; got {rule!r}")
+    return replace(cast(Any, backbone.model), rule=rule)
+
+
+def _source_order(backbone: Backbone, sources: Sources, named: bool = True) -> list[int]:
+    """Indices of the sources in the model's order: its roles, or the reference first."""
+    count = len(sources.images)
+    if backbone.max_sources and count > backbone.max_sources:
+        raise InputError(f"{backbone.name} takes {backbone.max_sources} sources; got {count}")
+    if backbone.roles and named:
+        if set(sources.roles) != set(backbone.roles):
+            wanted = " ".join(f"{role}=PATH" for role in backbone.roles)
+            raise InputError(
+                f"{backbone.name} takes the roles {' and '.join(backbone.roles)}; got {', '.join(sources.roles)}: "
+                f"name them ({wanted}, or a mapping in Python)"
+            )
+        return [sources.roles.index(role) for role in backbone.roles]
+    return sorted(range(count), key=lambda i: i != sources.reference)
+
+
+def _remarks_on(model: Any, count: int) -> list[str]:
+    if getattr(model, "rule", None) == "sum" and count > 2:
+        return [f"a sum rule trained on two sources makes {count} too bright: prefer a mean or max preset"]
+    return []
+
+
+def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
+    """(M, H, W, C) with C = 3 if any image has three channels."""
+    channels = max(image.shape[-1] for image in images)
+    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
+
+
+def _reorder(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
+    return None if array is None else array[order]
+
+
+def _restore_shape(image: np.ndarray, shape: tuple[int, ...], color: str) -> np.ndarray:
+    """A grey (H, W) result in the shape of its sources: with a channel axis if all had one, three if any had."""
+    if shape[2:] == (3,) and color != "gray":
+        return np.repeat(image[..., np.newaxis], 3, axis=-1)
+    return image[..., np.newaxis] if shape[2:] == (1,) else image

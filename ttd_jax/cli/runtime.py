@@ -1,0 +1,65 @@
+"""What a subcommand sets up before it imports jax: the device and the compile cache."""
+
+import argparse
+import os
+import stat
+import sys
+from pathlib import Path
+
+from ttd_jax.errors import InputError
+
+_PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that every computing subcommand has."""
+    parser.add_argument(
+        "--device", choices=("auto", *_PLATFORMS), default="auto", help="where to compute (default: the best there is)"
+    )
+    parser.add_argument(
+        "--no-compile-cache",
+        dest="compile_cache",
+        action="store_false",
+        help="do not keep compiled programs in your cache folder for the next run",
+    )
+
+
+def start_jax(options: argparse.Namespace) -> None:
+    """Imports jax on the device asked for, with the compile cache on unless it was switched off.
+
+    Raises:
+        InputError: There is no such device.
+    """
+    if options.device != "auto":
+        os.environ["JAX_PLATFORMS"] = _PLATFORMS[options.device]
+    import jax
+
+    try:
+        jax.devices()
+    except RuntimeError:
+        raise InputError(
+            f"no {options.device} found: install the extra for it, such as pip install 'ttd-jax[cuda12]', "
+            "or leave --device out"
+        ) from None
+    if options.compile_cache and (folder := compile_cache_folder()):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def compile_cache_folder() -> Path | None:
+    """A folder in the user's cache that only the user can enter, since its files are run; None if there can be none."""
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("ttd-jax", appauthor=False) / "compiled"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.stat()
+        if hasattr(os, "getuid") and found.st_uid != os.getuid():
+            raise PermissionError(f"{folder} belongs to someone else")
+        if stat.S_IMODE(found.st_mode) != 0o700:
+            folder.chmod(0o700)
+        return folder
+    except OSError as error:
+        print(f"ttd-jax: no compile cache ({error}): this run compiles afresh", file=sys.stderr)
+        return None

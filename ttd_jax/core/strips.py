@@ -1,0 +1,47 @@
+"""Whole-image results from strips of rows, for networks that look no further than a known distance.
+
+Memory then grows with the strip, not with the image. Each strip is computed with ``halo`` more rows on either side,
+fewer only where the image itself ends, so its own rows come out as they would from the whole image.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.core.fusion import Fused
+
+
+def fuse_in_strips(
+    fuse: Callable[[Float[Array, "M R W C"]], Fused], sources: Float[Array, "M H W C"], halo: int, rows: int
+) -> Fused:
+    """What ``fuse(sources)`` gives, computed ``rows`` rows at a time.
+
+    Args:
+        fuse: A fusion whose result at a pixel depends on no source pixel further than ``halo`` rows away.
+        sources: Sources in [0, 1].
+        halo: That distance.
+        rows: Height of a strip.
+    """
+    height, window = sources.shape[1], rows + 2 * halo
+    if height <= window:
+        return fuse(sources)
+
+    def strip(index: Array) -> Fused:
+        first = jnp.minimum(index * rows, height - rows)
+        top = jnp.clip(first - halo, 0, height - window)
+        part = fuse(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1))
+        part = part._replace(image=part.image[jnp.newaxis])
+        return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first - top, rows, axis=1), part)
+
+    def place(index: Array, whole: Fused) -> Fused:
+        first = jnp.minimum(index * rows, height - rows)
+        return jax.tree.map(
+            lambda a, part: jax.lax.dynamic_update_slice_in_dim(a, part, first, axis=1), whole, strip(index)
+        )
+
+    shapes = jax.eval_shape(strip, 0)
+    empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], height, *s.shape[2:]), s.dtype), shapes)
+    whole = jax.lax.fori_loop(0, -(-height // rows), place, empty)
+    return whole._replace(image=whole.image[0])

@@ -1,0 +1,139 @@
+"""From what a caller passes as sources to checked float arrays: the edge where every mistake is caught."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from ttd_jax.errors import InputError
+from ttd_jax.io.images import read_image
+from ttd_jax.io.metadata import Metadata
+from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
+
+Source: TypeAlias = "np.ndarray | str | os.PathLike[str]"
+"""One source: an array or the path of an image."""
+
+REFERENCES = ("visible", "mri")
+"""Roles that make a source the reference, whose metadata, residual and chroma come first."""
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Checked sources, in the order given.
+
+    Attributes:
+        images: (H, W, 1) or (H, W, 3) float32 in [0, 1] each.
+        roles: A name for each.
+        reference: Index of the reference.
+        dtype: Deepest pixel type among them, uint8 where that is bool.
+        metadata: EXIF and ICC profile of the reference.
+        colored: For each, whether it has three channels that are not all equal.
+        shape: Shape of a result that keeps its sources' channels: (H, W, 3) if any has three, (H, W, 1) if all have
+            one, else (H, W).
+        remarks: Sentences on what was done to the pixels or looks suspicious.
+    """
+
+    images: tuple[np.ndarray, ...]
+    roles: tuple[str, ...]
+    reference: int
+    dtype: np.dtype
+    metadata: Metadata
+    colored: tuple[bool, ...]
+    shape: tuple[int, ...]
+    remarks: tuple[str, ...] = field(default=())
+
+
+def check_sources(sources: Mapping[str, Source] | Sequence[Source]) -> Sources:
+    """Reads and checks sources.
+
+    Args:
+        sources: Arrays or paths, at least two, as a sequence or as a mapping from role to source.
+
+    Raises:
+        InputError: Fewer than two sources, different sizes, a side under 2 pixels, an array that is not (H, W),
+            (H, W, 1), (H, W, 3) or with alpha, a pixel type or range that has no scale, or a file that cannot be
+            read.
+    """
+    roles, given = _named(sources)
+    if len(given) < 2:
+        raise InputError(f"fusion takes two sources or more; got {len(given)}")
+    read = [_read(role, source) for role, source in zip(roles, given, strict=True)]
+    arrays = [pixels for pixels, _, _ in read]
+    remarks = [remark for _, _, found in read for remark in found]
+    _check_sizes(roles, arrays)
+    images = []
+    for role, pixels in zip(roles, arrays, strict=True):
+        pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+        if pixels.shape[-1] in (2, 4):
+            remarks.append(f"{role}: alpha was dropped")
+            pixels = pixels[..., :-1]
+        try:
+            images.append(to_float(pixels))
+        except InputError as error:
+            raise InputError(f"{role}: {error}") from None
+        if (spread := float(np.ptp(images[-1]))) < 0.05 and pixels.dtype != bool:
+            remarks.append(f"{role} uses {spread:.1%} of the pixel range: stretch it first if that is not meant")
+    reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
+    deepest = max((pixels.dtype for pixels in arrays), key=DEPTH_ORDER.index)
+    return Sources(
+        images=tuple(images),
+        roles=tuple(roles),
+        reference=reference,
+        dtype=np.dtype("uint8") if deepest == np.bool_ else deepest,
+        metadata=read[reference][1],
+        colored=tuple(_is_colored(image) for image in images),
+        shape=_common_shape(arrays),
+        remarks=tuple(remarks),
+    )
+
+
+def _named(sources: Any) -> tuple[list[str], list[Any]]:
+    if isinstance(sources, Mapping):
+        return [str(role) for role in sources], list(sources.values())
+    if isinstance(sources, (str, os.PathLike)) or not hasattr(sources, "__iter__"):
+        raise InputError(f"sources are a list of two or more images, or a mapping from role to image; got {sources!r}")
+    shape = getattr(sources, "shape", None)
+    if shape is not None and len(shape) != 4:
+        raise InputError(f"sources are a list of two or more images; got one array of shape {tuple(shape)}")
+    given = list(sources)
+    names = [Path(s).name if isinstance(s, (str, os.PathLike)) else f"source {i + 1}" for i, s in enumerate(given)]
+    return [n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)], given
+
+
+def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
+    if isinstance(source, (str, os.PathLike)):
+        picture = read_image(source)
+        pixels, metadata, remarks = picture.pixels, picture.metadata, picture.remarks
+    else:
+        pixels, metadata, remarks = np.asarray(source), Metadata(), ()
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4)):
+        raise InputError(
+            f"{role} has shape {pixels.shape}: expected (H, W), (H, W, 1) or (H, W, 3), or these with alpha"
+        )
+    if min(pixels.shape[:2]) < 2:
+        raise InputError(f"{role} has {pixels.shape[0]} x {pixels.shape[1]} pixels: expected at least 2 x 2")
+    return pixels, metadata, remarks
+
+
+def _check_sizes(roles: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
+    if len({pixels.shape[:2] for pixels in arrays}) > 1:
+        sizes = ", ".join(f"{role} {p.shape[1]} x {p.shape[0]}" for role, p in zip(roles, arrays, strict=True))
+        raise InputError(
+            f"sources have one size; got {sizes} (width x height): register them first, or crop or resize them to match"
+        )
+
+
+def _common_shape(arrays: Sequence[np.ndarray]) -> tuple[int, ...]:
+    size = arrays[0].shape[:2]
+    if any(a.ndim == 3 and a.shape[-1] >= 3 for a in arrays):
+        return (*size, 3)
+    return (*size, 1) if all(a.shape[2:] == (1,) for a in arrays) else size
+
+
+def _is_colored(image: np.ndarray) -> bool:
+    return image.shape[-1] == 3 and not (
+        np.array_equal(image[..., 0], image[..., 1]) and np.array_equal(image[..., 0], image[..., 2])
+    )

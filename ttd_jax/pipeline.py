@@ -1,0 +1,118 @@
+"""The compiled body of ``fuse``: colour around the core, for one stack of sources.
+
+A stack is ``(M, H, W, 1)`` or ``(M, H, W, 3)`` float32 in [0, 1], the reference first; grey sources among colour
+ones have three equal channels.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.core.fusion import Fused, fuse_static, ttd
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.strips import fuse_in_strips
+from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.errors import InputError
+from ttd_jax.ops.color import join_luma, luma, split_luma
+
+COLOR_RULES = {
+    "gray": "grey: luma (BT.601) of every source, grey result",
+    "luma": "luma fused; chroma (BT.601, full range) of the colour sources merged by the same weights",
+    "rgb": "RGB fused as it is",
+}
+"""What each rule of ``color`` does."""
+
+_STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
+
+
+def choose_color_rule(color: str, colored: tuple[bool, ...], channels: int) -> str:
+    """The rule that ``color`` means for these sources and a backbone of 1 or 3 channels.
+
+    ``"auto"``: grey if no source has colour, RGB if all have and the backbone takes it, else luma.
+
+    Raises:
+        InputError: ``color`` is unknown, or RGB is asked of a backbone of one channel.
+    """
+    if color not in ("auto", *COLOR_RULES):
+        raise InputError(f"color is one of auto, {', '.join(COLOR_RULES)}; got {color!r}")
+    if color == "rgb" and channels == 1:
+        raise InputError("this backbone takes one channel: use color='luma', which keeps the colour, or 'gray'")
+    if not any(colored) or color == "gray":
+        return "gray"
+    if color == "auto":
+        return "rgb" if all(colored) and channels == 3 else "luma"
+    return color
+
+
+@partial(jax.jit, static_argnames=("model", "rule", "colored"))
+def fuse_pixels(
+    model: FusionModel,
+    variables: Variables,
+    weighting: LossWeighting | None,
+    stack: Float[Array, "M H W C"],
+    *,
+    rule: str,
+    colored: tuple[bool, ...],
+) -> Fused:
+    """Fuses one stack.
+
+    Args:
+        model: The fusion network; static.
+        variables: Its parameters.
+        weighting: Complete loss weighting, or None for static fusion.
+        stack: Sources, the reference first.
+        rule: A key of ``COLOR_RULES``.
+        colored: Which sources have colour; their chroma is merged by the rule "luma".
+
+    Returns:
+        The image in [0, 1], ``(H, W)`` or ``(H, W, 3)``, and components of one or three channels likewise.
+    """
+    if rule == "rgb":
+        fused = _fuse(model, variables, weighting, stack)
+        return fused._replace(image=jnp.clip(fused.image, 0, 1))
+    sources, chroma = split_luma(stack) if stack.shape[-1] == 3 else (stack, jnp.zeros((*stack.shape[:3], 2)))
+    fused = _fuse(model, variables, weighting, sources)
+    image = jnp.clip(_one_channel(fused.image), 0, 1)
+    if rule == "luma":
+        image = join_luma(image, _merge_chroma(chroma, fused.weights, colored))
+    else:
+        image = image[..., 0]
+    components = fused.components
+    return fused._replace(image=image, components=None if components is None else _one_channel(components)[..., 0])
+
+
+@partial(jax.jit, static_argnames=("model", "rule", "colored"))
+def fuse_pixels_batch(model, variables, weighting, stacks: Float[Array, "N M H W C"], *, rule, colored) -> Fused:
+    """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N."""
+    return jax.lax.map(
+        lambda stack: fuse_pixels(model, variables, weighting, stack, rule=rule, colored=colored), stacks
+    )
+
+
+def _fuse(model: FusionModel, variables: Variables, weighting: LossWeighting | None, sources: Array) -> Fused:
+    def whole(part: Array) -> Fused:
+        return fuse_static(model, variables, part) if weighting is None else ttd(model, variables, part, weighting)
+
+    count, _, width, _ = sources.shape
+    if model.halo is None:
+        return whole(sources)
+    encode, decode = model.halo
+    halo = encode + decode if weighting is None else encode + 2 * decode  # weights come from a decoded image
+    return fuse_in_strips(whole, sources, halo, rows=max(_STRIP_PIXELS // (count * width), 1))
+
+
+def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:
+    return luma(image) if image.shape[-1] == 3 else image
+
+
+def _merge_chroma(
+    chroma: Float[Array, "M H W 2"], weights: Float[Array, "M H W"] | None, colored: tuple[bool, ...]
+) -> Float[Array, "H W 2"]:
+    """Chroma of the sources that have colour, averaged by their weights."""
+    chosen = jnp.array([i for i, has in enumerate(colored) if has])
+    chroma = chroma[chosen]
+    weights = jnp.ones(chroma.shape[:3]) if weights is None else weights[chosen]
+    weights = weights[..., jnp.newaxis]
+    return jnp.sum(weights * chroma, axis=0) / jnp.sum(weights, axis=0)

@@ -1,0 +1,52 @@
+"""What :func:`ttd_jax.fuse` returns."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ttd_jax.io.images import write_image
+from ttd_jax.io.metadata import Metadata
+
+
+@dataclass(frozen=True)
+class FusionResult:
+    """A fused image and how it came about; ``np.asarray(result)`` is the image.
+
+    Arrays of a batch have one more leading axis, N.
+
+    Attributes:
+        image: (H, W) or (H, W, 3), in the dtype of the sources unless another was asked for.
+        weights: (M, H, W) float32, the fusion weights, in the order of the sources; they sum to 1. None for static
+            fusion by a maximum, which has none.
+        losses: (M, H, W) float32, the reconstruction losses; None for static fusion.
+        components: (M, H, W) or (M, H, W, 3) float32, the uni-source components, not clipped; None for static
+            fusion.
+        report: Plain data: sources, shapes, colour rule, backbone and checkpoint, weighting, seconds, versions and
+            remarks; it can be written as JSON.
+        metadata: EXIF and ICC profile that ``save`` keeps.
+    """
+
+    image: np.ndarray
+    weights: np.ndarray | None
+    losses: np.ndarray | None
+    components: np.ndarray | None
+    report: Mapping[str, Any]
+    metadata: Metadata = field(default_factory=Metadata, repr=False)
+
+    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+        return np.array(self.image, dtype=dtype, copy=copy)
+
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+        """Writes the image; the file name's ending is its format.
+
+        Args:
+            path: PNG and TIFF keep 16 bits, TIFF floats; other formats hold 8 bits.
+            overwrite: Replace an existing file.
+
+        Raises:
+            InputError: The file exists, or cannot be written there.
+        """
+        write_image(path, self.image, self.metadata, overwrite)
