@@ -40,7 +40,7 @@ class InvertedResidual(nn.Module):
         def block(strip):
             return nn.relu6(depthwise_conv(nn.relu6(strip @ expand), depthwise)) @ project
 
-        return map_strips(block, x, reflect_pad)
+        return map_strips(block, reflect_pad(x, 1), height=x.shape[-3])
 
 
 class DetailNode(nn.Module):

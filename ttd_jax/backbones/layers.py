@@ -46,33 +46,58 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.gelu(x, approximate=False)
 
 
-def in_turn(blocks: Sequence[nn.Module], x: PyTree) -> PyTree:
+def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Float[Array, "blocks"] | None = None) -> PyTree:
     """The result of equally built blocks, each on the result of the one before, as a loop that is compiled once.
 
     A loop also keeps XLA's CPU scheduler from setting up the buffers of all blocks before the first one runs, which
     tripled the peak memory of CDDFuse.
+
+    Args:
+        blocks: Modules that differ in nothing but their parameters, taking and returning ``x``.
+        x: What the first gets.
+        each: One more argument for every block, if they take one.
     """
     if blocks[0].is_initializing():
-        for block in blocks:
-            x = block(x)
+        for i, block in enumerate(blocks):
+            x = block(x) if each is None else block(x, each[i])
         return x
     body = blocks[0].clone(parent=None)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[block.variables["params"] for block in blocks])
-    return jax.lax.scan(lambda y, params: (body.apply({"params": params}, y), None), x, stacked)[0]
+
+    def step(y, block):
+        params, argument = block
+        return body.apply({"params": params}, y, *([] if each is None else [argument])), None
+
+    return jax.lax.scan(step, x, (stacked, each))[0]
 
 
 class Kernel(nn.Module):
-    """The kernel of a convolution that the module around it computes, under the name a checkpoint has for it.
+    """The kernel of a layer that the module around it computes, under the name a checkpoint has for it.
 
     Attributes:
-        shape: Height, width, input channels of a group, output channels.
+        shape: Height and width, of a convolution; input channels (of a group); output channels.
     """
 
-    shape: tuple[int, int, int, int]
+    shape: tuple[int, ...]
 
     @nn.compact
-    def __call__(self) -> Float[Array, "kh kw I O"]:
+    def __call__(self) -> Float[Array, "... I O"]:
         return self.param("kernel", nn.initializers.lecun_normal(), self.shape)
+
+
+class KernelAndBias(nn.Module):
+    """The same for a layer with a bias.
+
+    Attributes:
+        shape: As for a kernel alone.
+    """
+
+    shape: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self) -> tuple[Float[Array, "... I O"], Float[Array, "O"]]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), self.shape)
+        return kernel, self.param("bias", nn.initializers.zeros, self.shape[-1:])
 
 
 class PointwiseConv(nn.Module):
@@ -137,7 +162,7 @@ def channel_attention(
         return jax.vmap(lambda image: channel_attention(image, qkv, temperature, project))(x)
     channels = len(project)
 
-    def accumulate(carry, strip, inside):
+    def accumulate(carry, inside, strip):
         product, q_squares, k_squares = carry
         q, k, v = jnp.split(qkv(strip), 3, axis=-1)
         q, k = jnp.where(inside, q, 0), jnp.where(inside, k, 0)
@@ -146,7 +171,7 @@ def channel_attention(
 
     zeros = jnp.zeros(channels, x.dtype)
     start = jnp.zeros((channels, channels), x.dtype), zeros, zeros
-    (product, q_squares, k_squares), value = scan_strips(accumulate, start, x, zero_pad)
+    (product, q_squares, k_squares), value = scan_strips(accumulate, start, zero_pad(x, 1), height=len(x))
     lengths = [jnp.sqrt(jnp.maximum(squares, 1e-24)) for squares in (q_squares, k_squares)]
     head = np.arange(channels) * len(temperature) // channels
     logits = product / (lengths[0][:, None] * lengths[1]) * temperature[head, :, 0]

@@ -72,7 +72,7 @@ class GatedFeedForward(nn.Module):
             gate, content = jnp.split(sum(mates[1:], start=mates[0]), 2, axis=-1)
             return (gelu(gate) * content) @ narrow
 
-        return map_strips(block, x, zero_pad)
+        return map_strips(block, zero_pad(x, 1), height=x.shape[-3])
 
 
 class TransformerBlock(nn.Module):

@@ -15,51 +15,54 @@ STRIP_PIXELS = {"cpu": 10_000}
 """Pixels of a strip by platform; elsewhere a million, enough to keep an accelerator busy."""
 
 
-def map_strips(
-    block: Callable[[Array], Array], x: Float[Array, "*B H W C"], pad: Callable[[Array, int], Array]
-) -> Float[Array, "*B H W K"]:
-    """A 3x3 block over an image, strip by strip.
+def rows_of_strip(width: int) -> int:
+    """Rows of this width in a strip, at least one."""
+    return max(1, STRIP_PIXELS.get(jax.default_backend(), 1_000_000) // width)
+
+
+def map_strips(block: Callable[..., Array], *padded: Float[Array, "*B H2 W2 C"], height: int) -> Float[Array, "*B H W K"]:
+    """A convolution-like block over an image, strip by strip.
 
     Args:
-        block: From a strip with one more pixel on each side, ``(rows + 2, W + 2, C)``, to ``(rows, W, K)``.
-        x: Feature maps.
-        pad: Extends the image by a number of pixels on each side before it is cut, such as ``zero_pad``.
+        block: From corresponding strips of ``padded`` to ``(rows, W, K)``.
+        *padded: Feature maps, each with as many rows more on either side as ``block`` reaches.
+        height: Rows of the image, and of the result.
 
     Returns:
-        What ``block(pad(x, 1))`` would return.
+        What ``block(*padded)`` would return.
     """
-    if x.ndim > 3:
-        return jax.vmap(lambda image: map_strips(block, image, pad))(x)
-    _, result = scan_strips(lambda carry, strip, _: (carry, block(strip)), (), x, pad)
-    return result
+    if padded[0].ndim > 3:
+        return jax.vmap(lambda *one: map_strips(block, *one, height=height))(*padded)
+    return scan_strips(lambda carry, _, *strips: (carry, block(*strips)), (), *padded, height=height)[1]
 
 
-def scan_strips(
-    step: Callable[[Array, Array, Array], tuple], carry, x: Float[Array, "H W C"], pad: Callable[[Array, int], Array]
-) -> tuple:
-    """The same with something carried along.
+def scan_strips(step: Callable[..., tuple], carry, *padded: Float[Array, "H2 W2 C"], height: int) -> tuple:
+    """The same for one image, with something carried along.
 
     Args:
-        step: From what is carried, a padded strip and whether each of its rows ``(rows, 1, 1)`` is inside the image
-            (the last strip may reach beyond) to what is carried on and ``(rows, W, K)``.
+        step: From what is carried, which rows are inside the image ``(rows, 1, 1)`` (the last strip may reach beyond)
+            and strips of ``padded``, to what is carried on and ``(rows, W, K)``.
         carry: What the first strip gets.
-        x: Feature maps of one image.
-        pad: As in :func:`map_strips`.
+        *padded: As in :func:`map_strips`.
+        height: Rows of the image.
 
     Returns:
         What the last strip carried on, and the strips' results as one ``(H, W, K)``.
     """
-    height, width, _ = x.shape
-    rows = min(height, max(1, STRIP_PIXELS.get(jax.default_backend(), 1_000_000) // width))
+    rows = min(height, rows_of_strip(padded[0].shape[1]))
     count = -(-height // rows)
-    padded = jnp.pad(pad(x, 1), [(0, count * rows - height), (0, 0), (0, 0)])
+    filled = [jnp.pad(maps, [(0, count * rows - height), (0, 0), (0, 0)]) for maps in padded]
 
     def at(carry, index):
         first = index * rows
         inside = (first + jnp.arange(rows) < height)[:, None, None]
-        return step(carry, jax.lax.dynamic_slice_in_dim(padded, first, rows + 2, axis=0), inside)
+        strips = [
+            jax.lax.dynamic_slice_in_dim(maps, first, rows + whole.shape[0] - height, axis=0)
+            for maps, whole in zip(filled, padded, strict=True)
+        ]
+        return step(carry, inside, *strips)
 
     if count == 1:
         return at(carry, 0)
     carry, strips = jax.lax.scan(at, carry, jnp.arange(count))
-    return carry, strips.reshape(count * rows, width, -1)[:height]
+    return carry, strips.reshape(count * rows, *strips.shape[2:])[:height]

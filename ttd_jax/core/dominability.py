@@ -3,6 +3,8 @@
 ``sources`` is ``(M, H, W, C)`` float32 in [0, 1]; losses, scores and weights are ``(M, H, W)``.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -39,33 +41,36 @@ def uni_source_components(
         fused = model.decode(variables, model.merge(features))
         return jnp.broadcast_to(fused, (count, *fused.shape))
 
-    def alone(m: int) -> PyTree:
+    def alone(m: Array) -> PyTree:
         only_m = jax.nn.one_hot(m, count, dtype=sources.dtype)[:, None, None, None]
         return model.merge(features, only_m / model.gain(count))
 
-    def scaled(m: int) -> PyTree:
-        copies = _replace(sources if not model.independent else features, m, None)
-        return model.merge(copies if model.independent else model.encode(variables, copies))
-
-    def black(m: int) -> PyTree:
+    def beside(m: Array, partner: PyTree | None) -> PyTree:
         if model.independent:
-            blank = model.encode(variables, jnp.zeros_like(sources[:1]))
-            return model.merge(_replace(features, m, blank))
-        return model.merge(model.encode(variables, _replace(sources, m, jnp.zeros_like(sources[:1]))))
+            return model.merge(_replace_others(features, m, partner))
+        return model.merge(model.encode(variables, _replace_others(sources, m, partner)))
 
-    latent_of = {"alone": alone, "scaled": scaled, "black": black}[kind]
-    latents = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[latent_of(m) for m in range(count)])
-    return jax.lax.map(lambda latent: model.decode(variables, latent), latents)
+    if kind == "black":
+        blank = jnp.zeros_like(sources[0])
+        partner = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
+        latent_of = partial(beside, partner=partner)
+    else:
+        latent_of = {"alone": alone, "scaled": partial(beside, partner=None)}[kind]
+    return jax.lax.map(lambda m: model.decode(variables, latent_of(m)), jnp.arange(count))
 
 
-def _replace(stack: PyTree, m: int, partner: PyTree | None) -> PyTree:
-    """The stack with all but entry ``m`` replaced by ``partner`` (one entry), or by entry ``m`` itself."""
+def _only(stack: PyTree) -> PyTree:
+    """The entry of a stack of one."""
+    return jax.tree.map(lambda leaf: leaf[0], stack)
+
+
+def _replace_others(stack: PyTree, m: Array, partner: PyTree | None) -> PyTree:
+    """The stack with all but entry ``m`` replaced by ``partner``, or by entry ``m`` itself."""
 
     def replace(leaf, other):
         return jnp.broadcast_to(other, leaf.shape).at[m].set(leaf[m])
 
-    partner = jax.tree.map(lambda leaf: leaf[m : m + 1], stack) if partner is None else partner
-    return jax.tree.map(replace, stack, partner)
+    return jax.tree.map(replace, stack, jax.tree.map(lambda leaf: leaf[m], stack) if partner is None else partner)
 
 
 def reconstruction_losses(

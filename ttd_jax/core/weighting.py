@@ -29,6 +29,10 @@ _CHOICES = {
 }
 
 
+_OTHER_NAMES = {"isolate": "alone", "duplicate": "scaled"}
+"""What the two components are called for a network with one branch per source."""
+
+
 @partial(register_dataclass, data_fields=("scale",), meta_fields=tuple(_CHOICES))
 @dataclass(frozen=True)
 class LossWeighting:
@@ -42,7 +46,8 @@ class LossWeighting:
         scale: The factor before the loss; 1 is the paper's formula, 50 its released code.
         component: What stands for one source alone: ``"alone"``, D(E(x)), the paper's text; ``"scaled"``, the
             static fusion of M copies of x; ``"black"``, the static fusion of x with M - 1 black images;
-            ``"fused"``, the static fusion of all sources.
+            ``"fused"``, the static fusion of all sources. ``"isolate"`` and ``"duplicate"`` are other names of the
+            first two.
         space: ``"image"`` compares in [0, 1]; ``"normalized"`` in the network's input space; ``"mixed"`` the
             component in the network's space with the source in [0, 1].
         form: ``"exp"``, exp(-scale * loss); ``"linear"``, -scale * loss; ``"sigmoid"``, its sigmoid (Table 4).
@@ -66,6 +71,8 @@ class LossWeighting:
     correlation: str | None = None
 
     def __post_init__(self):
+        if self.component in _OTHER_NAMES:
+            object.__setattr__(self, "component", _OTHER_NAMES[self.component])
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
