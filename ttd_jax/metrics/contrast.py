@@ -1,7 +1,7 @@
 """Contrast and sharpness of the fused image alone; no source is looked at.
 
-``fused`` is ``(H, W)``; see :mod:`ttd_jax.metrics.levels` for dtypes. Values are in grey levels on 0 to 255. All of
-these rise with sharpening and with noise: a high value says "busy", not "good".
+``fused`` is ``(H, W)``; see :mod:`ttd_jax.metrics.levels` for dtypes. Values are in grey levels on 0 to 255.
+All of these rise with sharpening and with noise: a high value says "busy", not "good".
 """
 
 from functools import partial
@@ -20,8 +20,9 @@ def standard_deviation(fused: Gray, *, variant: str = "population") -> Score:
 
     Args:
         fused: The fused image.
-        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"`` divides by HW - 1;
-            ``"saturated"`` repeats what MATLAB does to an image left as uint8, where :math:`F - \bar F` is rounded
+        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"`` divides by HW
+            - 1; ``"saturated"`` repeats what MATLAB does to an image left as uint8, where :math:`F - \bar F`
+              is rounded
             and cut at 0 and its square cut at 255 (the published TNO table).
     """
     image = levels(fused)
@@ -65,8 +66,8 @@ def edge_intensity(fused: Gray, *, variant: str = "vifb") -> Score:
     Args:
         fused: The fused image.
         variant: ``"vifb"``, border pixels repeated; ``"skimage"``, the same divided by 4, as
-            ``skimage.filters.sobel_h`` and ``sobel_v`` give it; ``"skimage_old"``, that with the outermost pixels
-            set to 0 (scikit-image before 0.17); ``"zoo"``, not divided, zeros outside the image.
+            ``skimage.filters.sobel_h`` and ``sobel_v`` give it; ``"skimage_old"``, that with the outermost
+            pixels set to 0 (scikit-image before 0.17); ``"zoo"``, not divided, zeros outside the image.
     """
     image = levels(fused)
     if variant not in ("vifb", "skimage", "skimage_old", "zoo"):
@@ -90,8 +91,8 @@ def spatial_frequency(fused: Gray, *, variant: str = "mean") -> Score:
 
     Args:
         fused: The fused image, at least 2×2.
-        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"lt_unit"`` is
-            ``"mean"`` on [0, 1] grey levels, so divided by 255.
+        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"lt_unit"``
+            is ``"mean"`` on [0, 1] grey levels, so divided by 255.
     """
     image = levels(fused)
     across, down = jnp.square(jnp.diff(image, axis=1)), jnp.square(jnp.diff(image, axis=0))

@@ -40,8 +40,9 @@ def correlation_coefficient(fused: Gray, sources: GrayStack, *, variant: str = "
 def sum_of_correlations_of_differences(fused: Gray, sources: GrayStack, *, variant: str = "sum") -> Score:
     r"""How well what one source adds correlates with that source (SCD), summed: higher is better.
 
-    :math:`\sum_m r(F - \bar S_{\setminus m}, S_m)`, in [-M, M], where :math:`\bar S_{\setminus m}` is the mean of
-    the other sources; for two sources that is :math:`r(F - B, A) + r(F - A, B)` (Aslantas and Bendes 2015, Eq. 3).
+    :math:`\sum_m r(F - \bar S_{\setminus m}, S_m)`, in [-M, M], where :math:`\bar S_{\setminus m}` is the
+    mean of the other sources; for two sources that is :math:`r(F - B, A) + r(F - A, B)` (Aslantas and Bendes
+    2015, Eq. 3).
 
     Args:
         fused: The fused image.

@@ -1,7 +1,8 @@
 """How much of the sources' edges the fused image keeps, loses and invents.
 
-``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see :mod:`ttd_jax.metrics.levels` for
-dtypes. Edge strength g and orientation come from Sobel kernels. NaN where no image has an edge.
+``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see
+:mod:`ttd_jax.metrics.levels` for dtypes. Edge strength g and orientation come from Sobel kernels. NaN where
+no image has an edge.
 
 With the variant ``"petrovic"`` of Qabf and ``"kumar"`` of the other two, Qabf + Labf + Nabf = 1.
 """
@@ -37,23 +38,24 @@ def _sigmoid(x: Array, gain: float, slope: float, offset: float) -> Array:
 
 @partial(jax.jit, static_argnames="variant")
 def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas") -> Score:
-    r"""Share of the sources' edges that the fused image keeps, weighted by edge strength (Qabf): higher is better.
+    r"""Share of the sources' edges that the fused image keeps, weighted by edge strength (Qabf): higher is
+    better.
 
     :math:`\frac{\sum_p \sum_m Q_m w_m}{\sum_p \sum_m w_m}`, where
     :math:`Q_m = \frac{\Gamma_g}{1 + e^{\kappa_g (G_m - \sigma_g)}} \cdot
-    \frac{\Gamma_a}{1 + e^{\kappa_a (A_m - \sigma_a)}}` of the relative strength G and orientation A of the edge
-    (Xydeas and Petrović 2000, Eq. 3 to 9). Identical images give 0.975, not 1.
+    \frac{\Gamma_a}{1 + e^{\kappa_a (A_m - \sigma_a)}}` of the relative strength G and orientation A of the
+    edge (Xydeas and Petrović 2000, Eq. 3 to 9). Identical images give 0.975, not 1.
 
     Args:
         fused: The fused image.
         sources: What it was fused from.
         variant: Constants and weights:
 
-            - ``"xydeas"``: the published constants, weights g, zeros outside the image; where both strengths are
-              equal their ratio is taken as the strength itself, as every implementation does;
+            - ``"xydeas"``: the published constants, weights g, zeros outside the image; where both strengths
+              are equal their ratio is taken as the strength itself, as every implementation does;
             - ``"vifb"``: that on levels multiplied by 255, which only equal strengths notice;
-            - ``"petrovic"``: the root of the product, other constants, Sobel / 8 with mirrored borders, weights
-              g^1.5 from 2 on and 0.001 below;
+            - ``"petrovic"``: the root of the product, other constants, Sobel / 8 with mirrored borders,
+              weights g^1.5 from 2 on and 0.001 below;
             - ``"zl"``: other constants, and the mean of the ratio per pixel instead of the ratio of sums.
     """
     image, sources = levels(fused), levels(sources)
@@ -72,8 +74,9 @@ def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas
 
 def _xydeas_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = sobel(image, "constant")
-    # The sign is that of a convolution, as in every implementation. It matters: the angle of a purely vertical
-    # gradient is +pi/2, and an angle near it on the other side of the jump counts as the largest turn.
+    # The sign is that of a convolution, as in every implementation. It matters: the angle of a purely
+    # vertical gradient is +pi/2, and an angle near it on the other side of the jump counts as the largest
+    # turn.
     slope = -down / jnp.where(right == 0, 1, right)
     orientation = jnp.where(right == 0, jnp.pi / 2, jnp.arctan(slope))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
@@ -91,14 +94,15 @@ def _xydeas_kept(source: _Edges, fused: _Edges, equal: float) -> Float[Array, "M
 def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
     r"""Weight of the edges that are stronger in the fused image than in every source (Nabf): lower is better.
 
-    :math:`\sum_{p \in N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m` over the pixels N where :math:`g_F > g_m` for
-    all m, with the Q and w of Qabf's variant ``"petrovic"``.
+    :math:`\sum_{p \in N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m` over the pixels N where :math:`g_F > g_m`
+    for all m, with the Q and w of Qabf's variant ``"petrovic"``.
 
     Args:
         fused: The fused image.
         sources: What it was fused from.
-        variant: ``"kumar"`` as above (Shreyamsha Kumar 2013); ``"petrovic"``, the sum of the (1 - Q) times the sum
-            of the w (Petrović and Xydeas 2005), which can exceed 1; ``"zoo"``, ``"kumar"`` with weight 0 below 2.
+        variant: ``"kumar"`` as above (Shreyamsha Kumar 2013); ``"petrovic"``, the sum of the (1 - Q) times
+            the sum of the w (Petrović and Xydeas 2005), which can exceed 1; ``"zoo"``, ``"kumar"`` with
+            weight 0 below 2.
     """
     if variant not in ("kumar", "petrovic", "zoo"):
         raise unknown_variant("Nabf", variant, ["kumar", "petrovic", "zoo"])
@@ -115,8 +119,8 @@ def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar")
 def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
     r"""Weight of the sources' edges that the fused image does not keep (Labf): lower is better.
 
-    :math:`\sum_{p \notin N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m`, the complement of :func:`fusion_artifacts`
-    (Petrović and Xydeas 2005).
+    :math:`\sum_{p \notin N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m`, the complement of
+    :func:`fusion_artifacts` (Petrović and Xydeas 2005).
 
     Args:
         fused: The fused image.

@@ -1,8 +1,9 @@
 """Distances between the fused image and its sources in grey levels.
 
-``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see :mod:`ttd_jax.metrics.levels` for
-dtypes. A fused image cannot be near to sources that differ: these numbers favour the plain average. With a single
-source, a ground truth, the standard variants are the usual full-reference MSE, RMSE and PSNR.
+``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see
+:mod:`ttd_jax.metrics.levels` for dtypes. A fused image cannot be near to sources that differ: these numbers
+favour the plain average. With a single source, a ground truth, the standard variants are the usual
+full-reference MSE, RMSE and PSNR.
 """
 
 from functools import partial
@@ -43,7 +44,8 @@ def root_mean_squared_error(fused: Gray, sources: GrayStack, *, variant: str = "
         fused: The fused image.
         sources: What it was fused from.
         variant: ``"standard"``, :math:`\frac1M \sum_m \sqrt{e_m}`; ``"joint"``, the root of the mean of the
-            :math:`e_m`; ``"vifb"``, ``"standard"`` divided by :math:`\sqrt{HW}`, so that it shrinks with the image.
+            :math:`e_m`; ``"vifb"``, ``"standard"`` divided by :math:`\sqrt{HW}`, so that it shrinks with the
+            image.
     """
     errors = _squared_errors(fused, sources)
     match variant:
@@ -65,8 +67,9 @@ def peak_signal_to_noise_ratio(fused: Gray, sources: GrayStack, *, variant: str 
     Args:
         fused: The fused image.
         sources: What it was fused from.
-        variant: ``"standard"``; ``"eval"``, with the fused image's own maximum as peak; ``"lt"``, with peak 255
-            over errors on [0, 1], which adds 48.13 dB; ``"vifb"``, with e the RMSE of the variant ``"vifb"``.
+        variant: ``"standard"``; ``"eval"``, with the fused image's own maximum as peak; ``"lt"``, with peak
+            255 over errors on [0, 1], which adds 48.13 dB; ``"vifb"``, with e the RMSE of the variant
+            ``"vifb"``.
     """
     error = jnp.mean(_squared_errors(fused, sources))
     peak: float | Array = 255.0

@@ -1,7 +1,7 @@
 """Quality of a fused exposure bracket.
 
-``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 2; see :mod:`ttd_jax.metrics.levels` for
-dtypes.
+``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 2; see
+:mod:`ttd_jax.metrics.levels` for dtypes.
 """
 
 from functools import partial
@@ -23,19 +23,22 @@ _WEIGHTS = (0.0448, 0.2856, 0.3001)
 def multi_exposure_structural_similarity(
     fused: Gray, sources: GrayStack, *, variant: str = "multiscale"
 ) -> Score:
-    r"""Similarity of the fused image to the best structure that the sources offer (MEF-SSIM): higher is better.
+    r"""Similarity of the fused image to the best structure that the sources offer (MEF-SSIM): higher is
+    better.
 
-    In each 11×11 window the wanted structure is :math:`\hat r = \sum_m w_m \tilde s_m / \|\sum_m w_m \tilde s_m\|`
-    times the highest contrast :math:`\max_m \|\tilde x_m\|`, with :math:`\tilde x` a window less its mean,
-    :math:`\tilde s = \tilde x / \|\tilde x\|` and :math:`w_m \propto \|\tilde x_m\|^p`, where p grows with the
-    agreement of the sources. The score of the window is :math:`(2\sigma_{rF} + C)/(\sigma_r^2 + \sigma_F^2 + C)`
-    with :math:`C = (0.03 \cdot 255)^2` (Ma, Zeng and Wang 2015, Eq. 4 to 11; no luminance term). At most 1.
+    In each 11×11 window the wanted structure is :math:`\hat r = \sum_m w_m \tilde s_m / \|\sum_m w_m \tilde
+    s_m\|` times the highest contrast :math:`\max_m \|\tilde x_m\|`, with :math:`\tilde x` a window less its
+    mean, :math:`\tilde s = \tilde x / \|\tilde x\|` and :math:`w_m \propto \|\tilde x_m\|^p`, where p grows
+    with the agreement of the sources. The score of the window is :math:`(2\sigma_{rF} + C)/(\sigma_r^2 +
+    \sigma_F^2 + C)` with :math:`C = (0.03 \cdot 255)^2` (Ma, Zeng and Wang 2015, Eq. 4 to 11; no luminance
+    term). At most 1.
 
     Args:
         fused: The fused image.
         sources: What it was fused from.
-        variant: ``"multiscale"``, the product over three scales with exponents 0.0448, 0.2856 and 0.3001 brought to
-            the sum 1; ``"single"``, the finest scale only. NaN where the coarsest scale is below 11 pixels.
+        variant: ``"multiscale"``, the product over three scales with exponents 0.0448, 0.2856 and 0.3001
+            brought to the sum 1; ``"single"``, the finest scale only. NaN where the coarsest scale is below
+            11 pixels.
     """
     if variant not in ("multiscale", "single"):
         raise unknown_variant("MEF-SSIM", variant, ["multiscale", "single"])
@@ -57,8 +60,9 @@ def multi_exposure_structural_similarity(
 def _similarity_map(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) -> Float[Array, "h w"]:
     """The score of every window.
 
-    The wanted block is a sum of centred source windows with factors a_m, so every moment that the score needs is
-    a form in the factors: its variance is sum_mn a_m a_n cov(x_m, x_n), its covariance with F sum_m a_m cov(x_m, F).
+    The wanted block is a sum of centred source windows with factors a_m, so every moment that the score needs
+    is a form in the factors: its variance is sum_mn a_m a_n cov(x_m, x_n), its covariance with F sum_m a_m
+    cov(x_m, F).
     """
     count = len(sources)
     box = box_kernel(_SIZE)

@@ -1,7 +1,7 @@
 """Structural similarity of the fused image to its sources.
 
-``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see :mod:`ttd_jax.metrics.levels` for
-dtypes. An image too small for a window gives NaN.
+``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see
+:mod:`ttd_jax.metrics.levels` for dtypes. An image too small for a window gives NaN.
 """
 
 import math
@@ -66,9 +66,9 @@ def ssim_terms(
 def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
     r"""SSIM of the fused image with each source, averaged or summed: higher is better.
 
-    :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}{(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 + C_2)}`
-    with :math:`C_1 = (0.01 L)^2` and :math:`C_2 = (0.03 L)^2`, averaged over windows (Wang et al. 2004, Eq. 13).
-    At most 1 where sources are averaged and M where they are summed, for identical images.
+    :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}{(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 +
+    C_2)}` with :math:`C_1 = (0.01 L)^2` and :math:`C_2 = (0.03 L)^2`, averaged over windows (Wang et al.
+    2004, Eq. 13). At most 1 where sources are averaged and M where they are summed, for identical images.
 
     Args:
         fused: The fused image.
@@ -105,9 +105,9 @@ def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wa
 def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
     r"""MS-SSIM of the fused image with each source, averaged or summed: higher is better.
 
-    :math:`l_5^{w_5} \prod_{j=1}^{5} (cs_j)^{w_j}` over five scales, each half the size of the one before (the mean
-    of 2×2 pixels), with the 11×11 Gaussian of SSIM and L = 255 (Wang, Simoncelli and Bovik 2003, Eq. 7). A scale
-    whose mean structure term is negative counts as 0. NaN where a side is below 176 pixels.
+    :math:`l_5^{w_5} \prod_{j=1}^{5} (cs_j)^{w_j}` over five scales, each half the size of the one before (the
+    mean of 2×2 pixels), with the 11×11 Gaussian of SSIM and L = 255 (Wang, Simoncelli and Bovik 2003, Eq. 7).
+    A scale whose mean structure term is negative counts as 0. NaN where a side is below 176 pixels.
 
     Args:
         fused: The fused image.

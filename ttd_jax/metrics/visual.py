@@ -1,7 +1,7 @@
 """Visual information fidelity: how much of what can be seen in the sources can be seen in the fused image.
 
-``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see :mod:`ttd_jax.metrics.levels` for
-dtypes. Both sides must be at least 41 pixels, else the value is NaN.
+``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see
+:mod:`ttd_jax.metrics.levels` for dtypes. Both sides must be at least 41 pixels, else the value is NaN.
 """
 
 from collections.abc import Iterator
@@ -38,17 +38,18 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str
     Each source passes through a channel :math:`F = g S + v` with gain g and noise variance :math:`\sigma_v^2`
     estimated in Gaussian windows of 17, 9, 5 and 3 pixels, one for each of four scales; with visual noise
     :math:`\sigma_n^2 = 2`,
-    :math:`\mathrm{VIF} = \frac{\sum \log(1 + g^2 \sigma_S^2 / (\sigma_v^2 + \sigma_n^2))}{\sum \log(1 + \sigma_S^2
-    / \sigma_n^2)}` (Sheikh and Bovik 2006, in the authors' pixel-domain form). 1 for identical images; contrast
-    enhancement goes above 1.
+    :math:`\mathrm{VIF} = \frac{\sum \log(1 + g^2 \sigma_S^2 / (\sigma_v^2 + \sigma_n^2))}{\sum \log(1 +
+    \sigma_S^2 / \sigma_n^2)}` (Sheikh and Bovik 2006, in the authors' pixel-domain form). 1 for identical
+    images; contrast enhancement goes above 1.
 
     Args:
         fused: The fused image.
         sources: What it was fused from.
-        variant: ``"vifp_mean"``, averaged over sources; ``"vifp_sum"``, summed; ``"han2013"``, the metric VIFF of
-            Han et al. 2013: the source of smaller gain in each window, noise 0.005 * 255², one ratio per scale,
-            weighted by (1, 0, 0.15, 1) / 2.15; ``"vifp_sum_saturated"``, ``"vifp_sum"`` with every product of two
-            images at the finest scale cut at 255, as MATLAB does to images left as uint8 (the published TNO table).
+        variant: ``"vifp_mean"``, averaged over sources; ``"vifp_sum"``, summed; ``"han2013"``, the metric
+            VIFF of Han et al. 2013: the source of smaller gain in each window, noise 0.005 * 255², one ratio
+            per scale, weighted by (1, 0, 0.15, 1) / 2.15; ``"vifp_sum_saturated"``, ``"vifp_sum"`` with every
+            product of two images at the finest scale cut at 255, as MATLAB does to images left as uint8 (the
+            published TNO table).
     """
     if variant not in ("vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"):
         raise unknown_variant("VIF", variant, ["vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"])

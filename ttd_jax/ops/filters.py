@@ -1,11 +1,12 @@
 """Window filters and local moments on grey planes, correlation (not convolution) throughout.
 
-Images are ``(..., H, W)``, any floating dtype; leading axes are carried along. Kernels are NumPy vectors that are
-applied along both image axes, so that a window is their outer product. Filters return the *valid* part, one pixel
-for every place where the window lies inside the image: pad first (``jnp.pad``) for another border rule.
+Images are ``(..., H, W)``, any floating dtype; leading axes are carried along. Kernels are NumPy vectors that
+are applied along both image axes, so that a window is their outer product. Filters return the *valid* part,
+one pixel for every place where the window lies inside the image: pad first (``jnp.pad``) for another border
+rule.
 
-A filter is a sum of shifted images. On a CPU that compiles to one vectorised loop, some 80 times faster than a
-convolution with a single channel, and needs no more memory than the result.
+A filter is a sum of shifted images. On a CPU that compiles to one vectorised loop, some 80 times faster than
+a convolution with a single channel, and needs no more memory than the result.
 """
 
 import jax.numpy as jnp
@@ -50,10 +51,10 @@ def local_covariance(
 ) -> Float[Array, "..."]:
     r"""Weighted covariance of two images in every window, ``(..., H - K + 1, W - K + 1)``.
 
-    :math:`\sum_i k_i (x_i - \bar x)(y_i - \bar y)` with weights of sum 1, computed by the law of total covariance:
-    the covariance within each column of the window, then that of the column means. Every difference is taken
-    before it is squared, so float32 keeps its relative precision where E[xy] - E[x]E[y] would lose all of it;
-    windows of one grey level have a variance of exactly zero.
+    :math:`\sum_i k_i (x_i - \bar x)(y_i - \bar y)` with weights of sum 1, computed by the law of total
+    covariance: the covariance within each column of the window, then that of the column means. Every
+    difference is taken before it is squared, so float32 keeps its relative precision where E[xy] - E[x]E[y]
+    would lose all of it; windows of one grey level have a variance of exactly zero.
     """
     within, mean_x, mean_y = _covariance_along(x, y, kernel, -2)
     between, _, _ = _covariance_along(mean_x, mean_y, kernel, -1)
@@ -92,7 +93,8 @@ def sobel(
 
     Args:
         image: Grey planes.
-        border: What lies outside: a mode of ``jnp.pad``, such as ``"constant"`` (zeros), ``"edge"`` or ``"reflect"``.
+        border: What lies outside: a mode of ``jnp.pad``, such as ``"constant"`` (zeros), ``"edge"`` or
+            ``"reflect"``.
     """
     return _gradient_3x3(image, border, np.array([1.0, 2.0, 1.0]))
 
