@@ -60,7 +60,9 @@ def exposure_stack() -> dict[str, np.ndarray]:
 def main() -> None:
     """Writes the five files."""
     for name, image in {**focus_pair(), **exposure_stack()}.items():
-        Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)).save(FOLDER / f"{name}.png", optimize=True)
+        Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)).save(
+            FOLDER / f"{name}.png", optimize=True
+        )
 
 
 if __name__ == "__main__":

@@ -142,9 +142,7 @@ def _petrovic_edges(image: Float[Array, "... H W"]) -> _Edges:
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
 
 
-def _petrovic(
-    fused: Float[Array, "H W"], sources: Float[Array, "M H W"], weak: float = 0.001
-) -> _Preservation:
+def _petrovic(fused: Float[Array, "H W"], sources: Float[Array, "M H W"], weak: float = 0.001) -> _Preservation:
     source, target = _petrovic_edges(sources), _petrovic_edges(fused)
     low = jnp.minimum(source.strength, target.strength)
     high = jnp.maximum(source.strength, target.strength)
@@ -152,9 +150,7 @@ def _petrovic(
     turn = jnp.abs(jnp.abs(source.orientation - target.orientation) - jnp.pi / 2) * (2 / jnp.pi)
     kept = jnp.sqrt(_sigmoid(ratio, 0.9999, 19, 0.5) * _sigmoid(turn, 0.9995, 22, 0.5))
     strong = source.strength * jnp.sqrt(source.strength)
-    return _Preservation(
-        target.strength, source.strength, kept, jnp.where(source.strength >= 2, strong, weak)
-    )
+    return _Preservation(target.strength, source.strength, kept, jnp.where(source.strength >= 2, strong, weak))
 
 
 def _liu(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) -> Score:
@@ -172,6 +168,4 @@ def _liu(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) -> Score:
 
 def _liu_edges(image: Float[Array, "... H W"], tiny: float) -> _Edges:
     right, down = sobel(image, "constant")
-    return _Edges(
-        jnp.sqrt(right * right + down * down), jnp.arctan(down / jnp.where(right == 0, tiny, right))
-    )
+    return _Edges(jnp.sqrt(right * right + down * down), jnp.arctan(down / jnp.where(right == 0, tiny, right)))

@@ -20,9 +20,7 @@ _WEIGHTS = (0.0448, 0.2856, 0.3001)
 
 
 @partial(jax.jit, static_argnames="variant")
-def multi_exposure_structural_similarity(
-    fused: Gray, sources: GrayStack, *, variant: str = "multiscale"
-) -> Score:
+def multi_exposure_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "multiscale") -> Score:
     r"""Similarity of the fused image to the best structure that the sources offer (MEF-SSIM): higher is
     better.
 
@@ -70,9 +68,7 @@ def _similarity_map(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) 
     pairs = [(m, n) for m in range(count) for n in range(m, count)]
     first = jnp.stack([sources[m] for m, _ in pairs])
     second = jnp.stack([sources[n] for _, n in pairs])
-    products = dict(
-        zip(pairs, area * local_covariance(first, second, box), strict=True)
-    )  # <x_m, x_n>, centred
+    products = dict(zip(pairs, area * local_covariance(first, second, box), strict=True))  # <x_m, x_n>, centred
 
     norms = jnp.stack([jnp.sqrt(products[m, m]) for m in range(count)])
     contrast = norms + 0.001

@@ -150,9 +150,7 @@ class _Information(NamedTuple):
     source: Score
 
 
-def _information(
-    fused: Int[Array, "H W"], source: Int[Array, "H W"], merge_top: bool = False
-) -> _Information:
+def _information(fused: Int[Array, "H W"], source: Int[Array, "H W"], merge_top: bool = False) -> _Information:
     joint = joint_histogram(fused, source)
     of_fused, of_source = _entropy_bits(jnp.sum(joint, axis=1)), _entropy_bits(jnp.sum(joint, axis=0))
     if merge_top:

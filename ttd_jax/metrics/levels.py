@@ -44,8 +44,7 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
         wide = image if image.dtype.itemsize >= 4 else image.astype(jnp.float32)
         return (wide * 255).astype(dtype)
     raise InputError(
-        "expected uint8 (0 to 255), uint16 (0 to 65535) or floats in [0, 1]; "
-        f"got {image.dtype}: convert the image"
+        f"expected uint8 (0 to 255), uint16 (0 to 65535) or floats in [0, 1]; got {image.dtype}: convert the image"
     )
 
 

@@ -46,9 +46,7 @@ def local_mean(image: Float[Array, "... H W"], kernel: Kernel) -> Float[Array, "
     return correlate(correlate(image, kernel, -2), kernel, -1)
 
 
-def local_covariance(
-    x: Float[Array, "... H W"], y: Float[Array, "... H W"], kernel: Kernel
-) -> Float[Array, "..."]:
+def local_covariance(x: Float[Array, "... H W"], y: Float[Array, "... H W"], kernel: Kernel) -> Float[Array, "..."]:
     r"""Weighted covariance of two images in every window, ``(..., H - K + 1, W - K + 1)``.
 
     :math:`\sum_i k_i (x_i - \bar x)(y_i - \bar y)` with weights of sum 1, computed by the law of total
@@ -86,9 +84,7 @@ def central_differences(image: Float[Array, "... H W"], axis: int) -> Float[Arra
     return jnp.concatenate([first, inner, last], axis=axis)
 
 
-def sobel(
-    image: Float[Array, "... H W"], border: str
-) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
+def sobel(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
     """Differences to the right and downwards by the 3×3 Sobel kernels, smoothing weights 1-2-1, not divided.
 
     Args:
@@ -99,9 +95,7 @@ def sobel(
     return _gradient_3x3(image, border, np.array([1.0, 2.0, 1.0]))
 
 
-def prewitt(
-    image: Float[Array, "... H W"], border: str
-) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
+def prewitt(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
     """As :func:`sobel` with equal smoothing weights 1-1-1."""
     return _gradient_3x3(image, border, np.ones(3))
 
