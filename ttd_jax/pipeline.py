@@ -13,7 +13,7 @@ from jaxtyping import Array, Float
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.strips import fuse_in_strips
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.weighting import LossWeighting, smoothing_radius
 from ttd_jax.errors import InputError
 from ttd_jax.ops.color import join_luma, luma, split_luma
 
@@ -99,7 +99,9 @@ def _fuse(model: FusionModel, variables: Variables, weighting: LossWeighting | N
     if model.halo is None:
         return whole(sources)
     encode, decode = model.halo
-    halo = encode + decode if weighting is None else encode + 2 * decode  # weights come from a decoded image
+    halo = encode + decode
+    if weighting is not None:  # weights come from a decoded image, smoothed
+        halo += decode + smoothing_radius(float(weighting.smoothing or 0))
     return fuse_in_strips(whole, sources, halo, rows=max(_STRIP_PIXELS // (count * width), 1))
 
 

@@ -12,10 +12,10 @@ import sys
 from collections.abc import Sequence
 
 from ttd_jax import __version__
-from ttd_jax.cli import fuse, info
+from ttd_jax.cli import fuse, info, train
 from ttd_jax.errors import CheckpointError, InputError
 
-COMMANDS = (fuse, info)
+COMMANDS = (fuse, train, info)
 
 
 def build_parser() -> argparse.ArgumentParser:
