@@ -5,6 +5,7 @@ Usage: ``python convert/from_torch.py ifcnn IFCNN-MAX.pth --output checkpoints/i
 
 import argparse
 import hashlib
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ if __package__ in (None, ""):  # run as a script from a checkout
     __package__ = "convert"
 
 from ttd_jax import __version__
-from ttd_jax.backbones import BACKBONES, find_spec
+from ttd_jax.backbones import BACKBONES, COMPANIONS
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.atomic import check_output
 from ttd_jax.io.checkpoints import save_checkpoint
@@ -24,7 +25,7 @@ from .mappings import TABLES
 from .rules import Converted, convert
 from .torch_file import read_torch_file
 
-_MOST_PROBLEMS = 12
+_NETWORKS = BACKBONES | COMPANIONS
 
 
 def convert_file(
@@ -33,7 +34,7 @@ def convert_file(
     """Converts one file.
 
     Args:
-        backbone: Name of the backbone the file belongs to.
+        backbone: Name of the network the file belongs to.
         path: The ``.pth`` file.
         output: Checkpoint folder to create.
         preset: One of the backbone's presets; None for its first.
@@ -43,10 +44,12 @@ def convert_file(
         The manifest that was written, and the variables with the keys that were used and ignored.
 
     Raises:
-        InputError: Unknown backbone or preset, or the output cannot be written.
+        InputError: Unknown network or preset, or the output cannot be written.
         CheckpointError: The file cannot be read or does not fit.
     """
-    spec = find_spec(backbone)
+    if backbone not in TABLES:
+        raise InputError(f"networks that can be converted are {', '.join(sorted(TABLES))}; got {backbone!r}")
+    spec = _NETWORKS[backbone]
     preset = preset or spec.default_preset
     if preset not in spec.presets:
         raise InputError(f"presets of {backbone} are {', '.join(spec.presets)}; got {preset!r}")
@@ -57,12 +60,9 @@ def convert_file(
     try:
         converted = convert(tensors, TABLES[backbone], spec.abstract(spec.build(**config)))
     except CheckpointError as error:
-        problems = str(error).split("; ")
-        shown = "; ".join(problems[:_MOST_PROBLEMS])
-        more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-        raise CheckpointError(
-            f"{path} is no {backbone} ({preset}) checkpoint{_better_name(backbone, preset, tensors)}: {shown}{more}"
-        ) from None
+        better = _better_name(backbone, preset, tensors)
+        reason = f", but one of {better}" if better else f": {_summarize(str(error).split('; '))}"
+        raise CheckpointError(f"{path} is no {backbone} ({preset}) checkpoint{reason}") from None
     manifest = {
         "backbone": backbone,
         "preset": preset,
@@ -76,17 +76,32 @@ def convert_file(
 
 
 def _better_name(backbone: str, preset: str, tensors: dict[str, Any]) -> str:
-    """A hint at the backbone and preset that the file does fit, if there is one."""
+    """A hint at the network and preset that the file does fit, if there is one."""
     for name, table in TABLES.items():
-        spec = BACKBONES[name]
+        if not table.knows(tensors):
+            continue
+        spec = _NETWORKS[name]
         for other, config in spec.presets.items():
             if (name, other) != (backbone, preset):
                 try:
                     convert(tensors, table, spec.abstract(spec.build(**config)))
                 except CheckpointError:
                     continue
-                return f", but one of {name} (--preset {other})"
+                return f"{name} (--preset {other})"
     return ""
+
+
+def _summarize(problems: list[str]) -> str:
+    """Problems in one line: those of one kind and one network or layer together, with the first of them named."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for problem in problems:
+        kind, name = re.fullmatch(r"(missing|unexpected key|unexpected|)\s*(.+)", problem).groups()
+        part = re.split(r"[./]", name.removeprefix("params/"))[0]
+        groups.setdefault((kind, part) if kind else ("", name), []).append(name)
+    return "; ".join(
+        f"{kind} {names[0]}".strip() + (f" and {len(names) - 1} more of {part}" if len(names) > 1 else "")
+        for (kind, part), names in groups.items()
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

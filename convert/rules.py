@@ -6,8 +6,9 @@ together, so that one run shows everything that does not fit.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, NamedTuple
 
 import jax
@@ -43,6 +44,11 @@ class Table:
 
     rules: Sequence[Rule]
     ignored: Sequence[str] = ()
+
+    def knows(self, keys: Iterable[str]) -> bool:
+        """Whether every key may stand in the state dict."""
+        patterns = [*self.ignored, *(rule.source for rule in self.rules)]
+        return all(any(_match(pattern, _plain(key)) for pattern in patterns) for key in keys)
 
 
 class Converted(NamedTuple):
@@ -81,7 +87,7 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
     filled: dict[str, np.ndarray] = {}
     used, ignored, problems = [], [], []
     for key, tensor in tensors.items():
-        name = ".".join(part for part in key.split(".") if part != "module")
+        name = _plain(key)
         if any(_match(pattern, name) for pattern in table.ignored):
             ignored.append(key)
             continue
@@ -105,8 +111,18 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
     return Converted(_like(abstract, filled), used, ignored)
 
 
+def _plain(key: str) -> str:
+    """The key without the parts that ``DataParallel`` adds."""
+    return ".".join(part for part in key.split(".") if part != "module")
+
+
 def _match(pattern: str, name: str) -> re.Match | None:
-    return re.fullmatch(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(pattern)), name)
+    return _compiled(pattern).fullmatch(name)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern:
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(pattern)))
 
 
 def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:

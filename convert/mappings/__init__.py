@@ -1,7 +1,13 @@
-"""One table per backbone: its state-dict keys and the flax variables they fill."""
+"""One table per network: its state-dict keys and the flax variables they fill."""
 
 from ..rules import Table
-from . import cddfuse, ifcnn, piafusion
+from . import cddfuse, ifcnn, mgdn, piafusion, piafusion_illumination
 
-TABLES: dict[str, Table] = {"ifcnn": ifcnn.TABLE, "cddfuse": cddfuse.TABLE, "piafusion": piafusion.TABLE}
-"""Tables by backbone name."""
+TABLES: dict[str, Table] = {
+    "ifcnn": ifcnn.TABLE,
+    "cddfuse": cddfuse.TABLE,
+    "piafusion": piafusion.TABLE,
+    "piafusion-illumination": piafusion_illumination.TABLE,
+    "mgdn": mgdn.TABLE,
+}
+"""Tables by the network's name."""

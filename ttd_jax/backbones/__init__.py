@@ -7,14 +7,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ttd_jax.backbones import cddfuse, ifcnn, piafusion, ttdnet
+from ttd_jax.backbones import cddfuse, ifcnn, illumination, mgdn, piafusion, ttdnet
 from ttd_jax.backbones.spec import Backbone, Spec
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.checkpoints import load_variables, read_manifest
 
-BACKBONES: dict[str, Spec] = {spec.name: spec for spec in (ttdnet.SPEC, ifcnn.SPEC, cddfuse.SPEC, piafusion.SPEC)}
+BACKBONES: dict[str, Spec] = {module.SPEC.name: module.SPEC for module in (ttdnet, ifcnn, cddfuse, piafusion, mgdn)}
 """Every backbone by name."""
+
+COMPANIONS: dict[str, Spec] = {illumination.SPEC.name: illumination.SPEC}
+"""Networks that come with a backbone without being one, by name; they are converted in the same way."""
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"
 """Checkpoints that come with the package, a folder each."""
@@ -29,6 +32,8 @@ def find_spec(name: str) -> Spec:
     Raises:
         InputError: There is no such backbone.
     """
+    if name in COMPANIONS:
+        raise InputError(f"{name} does not fuse: load it with ttd_jax.backbones.illumination.load_illumination")
     if name not in BACKBONES:
         raise InputError(f"backbones are {', '.join(BACKBONES)}; got {name!r}")
     return BACKBONES[name]
@@ -67,6 +72,7 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
             f"checkpoint {folder} is of backbone {manifest['backbone']!r}, expected {spec.name!r}: "
             f"name --backbone {manifest['backbone']}, or convert a file of {spec.name}"
         )
+    spec = spec.of_preset(manifest.get("preset"))
     model = _build(spec, manifest["config"], options)
     variables = load_variables(folder, spec.abstract(model))
     recipes = {k: v for k, v in spec.recipes.items()}
@@ -80,6 +86,7 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
         spec.channels,
         spec.roles,
         spec.max_sources,
+        spec.raw,
         manifest,
     )
 
@@ -87,11 +94,16 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
 def _build(spec: Spec, config: dict[str, Any], options: dict[str, Any]):
     known = set().union(*spec.presets.values())
     for option in options.keys() - known:
-        raise InputError(f"options of {spec.name} are {', '.join(sorted(known))}; got {option!r}")
+        raise InputError(f"options of {spec.name} are {', '.join(sorted(known)) or 'none'}; got {option!r}")
     return spec.build(**{**config, **options})
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
+    if manifest["backbone"] in COMPANIONS:
+        raise CheckpointError(
+            f"checkpoint {folder} is of {manifest['backbone']}, which does not fuse: "
+            "load it with ttd_jax.backbones.illumination.load_illumination"
+        )
     if manifest["backbone"] not in BACKBONES:
         raise CheckpointError(
             f"checkpoint {folder} is of backbone {manifest['backbone']!r}; this version has {', '.join(BACKBONES)}"

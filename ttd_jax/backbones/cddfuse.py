@@ -4,7 +4,7 @@ Features are summed before a fuse layer of each branch, so that test-time weight
 passes through both layers too. Module names follow the state-dict keys of the authors' checkpoints.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeAlias
 
 import flax.linen as nn
@@ -17,7 +17,7 @@ from ttd_jax.backbones.layers import Kernel, PointwiseConv, depthwise_conv, in_t
 from ttd_jax.backbones.restormer import BaseBlock, TransformerBlock
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
-from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 
 CHANNELS = 64
@@ -189,7 +189,7 @@ def _abstract(model: CDDFuse):
     return abstract_variables(model.network, jnp.zeros((8, 8, 1)))
 
 
-_PUBLISHED = LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", "negative")
+_PUBLISHED = replace(PAPER, scale=50.0)
 
 SPEC = Spec(
     name="cddfuse",

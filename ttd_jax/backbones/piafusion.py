@@ -5,7 +5,7 @@ other (``component="isolate"``), or the network with the same source in both bra
 Module names follow the state-dict keys of the PyTorch version, whose branches are called ``vi`` and ``ir``.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import flax.linen as nn
@@ -15,7 +15,7 @@ from jaxtyping import Array, Float
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
 from ttd_jax.backbones.layers import PointwiseConv, reflect_pad
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 
 ROLES = ("visible", "infrared")
@@ -129,7 +129,7 @@ def _abstract(model: PIAFusion):
     return abstract_variables(model.network, jnp.zeros((2, 8, 8, 1)))
 
 
-_PUBLISHED = LossWeighting("mse", 50.0, "isolate", "image", "exp", "softmax", "negative")
+_PUBLISHED = replace(PAPER, scale=50.0)
 
 SPEC = Spec(
     name="piafusion",

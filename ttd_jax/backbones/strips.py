@@ -20,7 +20,9 @@ def rows_of_strip(width: int) -> int:
     return max(1, STRIP_PIXELS.get(jax.default_backend(), 1_000_000) // width)
 
 
-def map_strips(block: Callable[..., Array], *padded: Float[Array, "*B H2 W2 C"], height: int) -> Float[Array, "*B H W K"]:
+def map_strips(
+    block: Callable[..., Array], *padded: Float[Array, "*B H2 W2 C"], height: int
+) -> Float[Array, "*B H W K"]:
     """A convolution-like block over an image, strip by strip.
 
     Args:

@@ -1,0 +1,119 @@
+"""PIAFusion's illumination classifier: how likely an image was taken by day or by night.
+
+It is no fusion model. In PIAFusion's training, day / (day + night) is the share of the visible image in the loss.
+Module names follow the state-dict keys of the authors' checkpoint.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ttd_jax.backbones.adapter import abstract_variables
+from ttd_jax.backbones.layers import reflect_pad
+from ttd_jax.backbones.spec import Spec
+from ttd_jax.core.model import Variables
+from ttd_jax.errors import CheckpointError, InputError
+from ttd_jax.io.checkpoints import load_variables, read_manifest
+
+_SMALLEST = 16  # pixels a side, which four halvings leave one of
+
+
+class IlluminationNetwork(nn.Module):
+    """Four 4x4 convolutions of stride 2, the mean over the image, two dense layers."""
+
+    def setup(self):
+        self.conv1, self.conv2, self.conv3, self.conv4 = (
+            nn.Conv(features, (4, 4), strides=2, padding="VALID") for features in (16, 32, 64, 128)
+        )
+        self.linear1, self.linear2 = nn.Dense(128), nn.Dense(2)
+
+    def __call__(self, image: Float[Array, "*B H W 3"]) -> Float[Array, "*B 2"]:
+        """The authors' two outputs, day and night, at least 0."""
+        x = image
+        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
+            x = nn.leaky_relu(conv(reflect_pad(x, 1)), 0.01)
+        return nn.relu(self.linear2(self.linear1(jnp.mean(x, axis=(-3, -2)))))
+
+
+@dataclass(frozen=True)
+class Illumination:
+    """The classifier with its parameters; call it with an image.
+
+    Attributes:
+        variables: Its parameters.
+        manifest: Where they come from; empty for a classifier built in memory.
+    """
+
+    variables: Variables
+    manifest: dict[str, Any]
+
+    def __call__(self, image: Float[np.ndarray, "H W 3"]) -> tuple[float, float]:
+        """Probabilities of day and of night, which sum to 1.
+
+        They are the network's two outputs divided by their sum, as PIAFusion's training uses them; 1/2 each where
+        both are 0.
+
+        Args:
+            image: RGB in [0, 1], at least 16 pixels a side.
+
+        Raises:
+            InputError: It has another shape, or pixels that are not finite or lie outside [0, 1].
+        """
+        image = np.asarray(image)
+        if image.ndim != 3 or image.shape[-1] != 3 or min(image.shape[:2]) < _SMALLEST or image.dtype.kind != "f":
+            raise InputError(
+                f"the classifier takes one RGB image (H, W, 3) of floats in [0, 1], at least {_SMALLEST} pixels a side; "
+                f"got {image.dtype} {image.shape}: divide integers by their full scale"
+            )
+        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
+            raise InputError("pixels are finite numbers in [0, 1]; rescale them, mask or fill NaN first")
+        day, night = np.asarray(_outputs(self.variables, jnp.asarray(image, jnp.float32)), np.float64)
+        total = day + night
+        return (float(day / total), float(night / total)) if total > 0 else (0.5, 0.5)
+
+
+@jax.jit
+def _outputs(variables: Variables, image: Float[Array, "H W 3"]) -> Float[Array, "2"]:
+    return IlluminationNetwork().apply(variables, image)
+
+
+def _abstract(network: nn.Module) -> Variables:
+    return abstract_variables(network, jnp.zeros((_SMALLEST, _SMALLEST, 3)))
+
+
+SPEC = Spec(
+    name="piafusion-illumination",
+    title="PIAFusion's illumination classifier (Tang et al., Information Fusion 2022)",
+    build=IlluminationNetwork,
+    abstract=_abstract,
+    presets={"default": {}},
+    recipes={},
+    channels=3,
+    origin="github.com/linklist2/PIAFusion_pytorch, the file pretrained/best_cls.pth",
+    licence="no licence file: convert your own copy",
+)
+
+
+def load_illumination(checkpoint: str | os.PathLike) -> Illumination:
+    """The classifier from a checkpoint that ``python convert/from_torch.py piafusion-illumination`` made.
+
+    Args:
+        checkpoint: Checkpoint folder.
+
+    Raises:
+        CheckpointError: There is none, it is of another network, or its arrays do not fit.
+    """
+    manifest = read_manifest(checkpoint)
+    if manifest["backbone"] != SPEC.name:
+        raise CheckpointError(
+            f"checkpoint {os.fspath(checkpoint)} is of {manifest['backbone']!r}, expected {SPEC.name!r}: "
+            f"convert best_cls.pth with python convert/from_torch.py {SPEC.name} best_cls.pth --output FOLDER"
+        )
+    variables = load_variables(checkpoint, SPEC.abstract(SPEC.build()))
+    return Illumination(jax.tree.map(jnp.asarray, variables), manifest)
