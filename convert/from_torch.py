@@ -95,7 +95,7 @@ def _summarize(problems: list[str]) -> str:
     """Problems in one line: those of one kind and one network or layer together, with the first of them named."""
     groups: dict[tuple[str, str], list[str]] = {}
     for problem in problems:
-        kind, name = re.fullmatch(r"(missing|unexpected key|unexpected|)\s*(.+)", problem).groups()
+        kind, name = re.findall(r"^(missing|unexpected key|unexpected|)\s*(.+)", problem)[0]
         part = re.split(r"[./]", name.removeprefix("params/"))[0]
         groups.setdefault((kind, part) if kind else ("", name), []).append(name)
     return "; ".join(

@@ -58,9 +58,10 @@ class RuleModel:
         del residual
         return self.network.apply(variables, latent, method="decode")
 
-    def residual(self, sources: Float[Array, "M H W C"]) -> None:
+    def residual(self, sources: Float[Array, "M H W C"]) -> Float[Array, "H W C"] | None:
         """Nothing is added to the fused image."""
         del sources
+        return None
 
     def finish(self, image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
         """The image as decoded."""

@@ -100,7 +100,7 @@ class MutualFilter(nn.Module):
         self.conv_out_1 = PointwiseConv(self.channels, use_bias=True)
         self.conv_out_2 = PointwiseConv(self.channels, use_bias=True)
 
-    def __call__(self, maps: tuple[Array, Array]) -> tuple[Array, Array]:
+    def __call__(self, maps: tuple[Array, ...]) -> tuple[Array, ...]:
         first, second = maps
         first_kernels = self.kernel_predictor_ref(self.TCA(first, second))
         second_kernels = self.kernel_predictor_ext(self.TCA(second, first))
@@ -123,7 +123,7 @@ class ReferenceFilter(nn.Module):
         self.conv_out_2 = PointwiseConv(self.channels, use_bias=True)
         self.conv_ref_0, self.conv_ref_1 = nn.Conv(self.channels, (3, 3)), nn.Conv(self.channels, (3, 3))
 
-    def __call__(self, maps: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+    def __call__(self, maps: tuple[Array, ...]) -> tuple[Array, ...]:
         under, reference, over = maps
         under_kernels = self.kernel_predictor_under(self.TCA(reference, under))
         over_kernels = self.kernel_predictor_over(self.TCA(reference, over))

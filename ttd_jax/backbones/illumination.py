@@ -68,7 +68,7 @@ class Illumination:
         image = np.asarray(image)
         if image.ndim != 3 or image.shape[-1] != 3 or min(image.shape[:2]) < _SMALLEST or image.dtype.kind != "f":
             raise InputError(
-                f"the classifier takes one RGB image (H, W, 3) of floats in [0, 1], at least {_SMALLEST} pixels a side; "
+                f"the classifier takes an RGB image (H, W, 3) of floats in [0, 1], {_SMALLEST} pixels a side or more; "
                 f"got {image.dtype} {image.shape}: divide integers by their full scale"
             )
         if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):

@@ -46,7 +46,7 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.gelu(x, approximate=False)
 
 
-def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Float[Array, "blocks"] | None = None) -> PyTree:
+def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Array | None = None) -> PyTree:
     """The result of equally built blocks, each on the result of the one before, as a loop that is compiled once.
 
     A loop also keeps XLA's CPU scheduler from setting up the buffers of all blocks before the first one runs, which
@@ -55,7 +55,7 @@ def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Float[Array, "blocks"]
     Args:
         blocks: Modules that differ in nothing but their parameters, taking and returning ``x``.
         x: What the first gets.
-        each: One more argument for every block, if they take one.
+        each: One more argument for every block along axis 0, if they take one.
     """
     if blocks[0].is_initializing():
         for i, block in enumerate(blocks):
@@ -95,7 +95,7 @@ class KernelAndBias(nn.Module):
     shape: tuple[int, ...]
 
     @nn.compact
-    def __call__(self) -> tuple[Float[Array, "... I O"], Float[Array, "O"]]:
+    def __call__(self) -> tuple[Float[Array, "... I O"], Array]:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), self.shape)
         return kernel, self.param("bias", nn.initializers.zeros, self.shape[-1:])
 

@@ -7,11 +7,12 @@ a component is what these layers make of one source's maps with zeros for the ot
 """
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import ClassVar, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax import struct
+from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
@@ -99,7 +100,8 @@ class MGDNNetwork(nn.Module):
         return self.decode(*self.encode(sources))
 
 
-@struct.dataclass
+@partial(register_dataclass, data_fields=("maps", "anchor", "span"), meta_fields=("size",))
+@dataclass(frozen=True)
 class Guided:
     """Features, and likewise the latent, of an image padded to whole windows.
 
@@ -113,7 +115,7 @@ class Guided:
     maps: Float[Array, "M H2 W2 C"]
     anchor: Float[Array, "H2 W2 C"]
     span: Float[Array, "2"] | None
-    size: tuple[int, int] = struct.field(pytree_node=False)
+    size: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -159,20 +161,18 @@ class MGDN(RuleModel):
         if self.standardize:
             depth = inputs[1]
             span = jnp.stack([jnp.min(depth), jnp.max(depth)])
-            inputs = [
-                (inputs[0] - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD),
-                (depth - span[0]) / _extent(span),
-            ]
+            rgb = (inputs[0] - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
+            inputs = [rgb, (depth - span[0]) / _extent(span)]
         maps, anchor = self.network.apply(variables, tuple(self._pad(one) for one in inputs), method="encode")
         return Guided(maps, anchor, span, (height, width))
 
-    def merge(self, features: Guided, weights: Float[Array, "M #H #W 1"] | None = None) -> Guided:
+    def merge(self, features: Guided, weights: Float[Array, "M ... 1"] | None = None) -> Guided:
         """The sources' maps, each times its weight times M; the anchor's stem as it is."""
         if weights is None:
             return features
         if weights.shape[1:3] == features.size:
             weights = jnp.stack([self._pad(weight) for weight in weights])
-        return features.replace(maps=self.gain(len(weights)) * weights * features.maps)
+        return replace(features, maps=self.gain(len(weights)) * weights * features.maps)
 
     def decode(self, variables, latent: Guided, residual=None) -> Float[Array, "H W K"]:
         """The image of merged maps without the padding; RGB, depth, or linear radiance by task."""
@@ -189,9 +189,7 @@ class MGDN(RuleModel):
         if count != len(self._inputs):
             raise InputError(f"mgdn ({self.task}) takes {len(self._inputs)} sources; got {count}")
         if channels not in ((6,) if self.task == "deghost" else (1, 3)):
-            wanted = (
-                "6 channels, each image beside its linearised twin" if self.task == "deghost" else "1 or 3 channels"
-            )
+            wanted = "6 channels (image and linearised twin)" if self.task == "deghost" else "1 or 3 channels"
             raise InputError(f"sources of mgdn ({self.task}) have {wanted}; got {channels}")
         return sources
 

@@ -118,7 +118,7 @@ class PIAFusion(RuleModel):
         return super().encode(variables, sources)
 
     def merge(
-        self, features: Float[Array, "2 H W 128"], weights: Float[Array, "2 #H #W 1"] | None = None
+        self, features: Float[Array, "2 H W 128"], weights: Float[Array, "2 ... 1"] | None = None
     ) -> Float[Array, "H W 256"]:
         """The branches' features side by side, each times its weight times 2."""
         weighted = features if weights is None else self.gain(len(features)) * weights * features

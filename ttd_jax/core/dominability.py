@@ -51,12 +51,11 @@ def uni_source_components(
             return model.merge(_replace_others(features, m, partner))
         return model.merge(model.encode(variables, _replace_others(sources, m, partner)))
 
+    black = None
     if kind == "black":
         blank = jnp.zeros_like(sources[0])
-        partner = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
-        latent_of = partial(beside, partner=partner)
-    else:
-        latent_of = {"alone": alone, "scaled": partial(beside, partner=None)}[kind]
+        black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
+    latent_of = alone if kind == "alone" else partial(beside, partner=black)
     return jax.lax.map(lambda m: model.decode(variables, latent_of(m)), jnp.arange(count))
 
 
