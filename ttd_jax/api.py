@@ -16,9 +16,10 @@ from ttd_jax.backbones.adapter import RULES
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
+from ttd_jax.exposures import WITH_TWIN, times_in_order, with_twins
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float
-from ttd_jax.pipeline import COLOR_RULES, choose_color_rule, fuse_pixels, fuse_pixels_batch
+from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels, fuse_pixels_batch
 from ttd_jax.result import FusionResult
 
 bundled_backbone = cache(load_backbone)
@@ -33,6 +34,7 @@ def fuse(
     recipe: str | None = None,
     color: str = "auto",
     dtype: Any = None,
+    exposure_times: Mapping[str, float] | Sequence[float] | None = None,
 ) -> FusionResult:
     """Fuses registered images of one scene into one.
 
@@ -44,13 +46,16 @@ def fuse(
         backbone: Name of a network, or what ``load_backbone`` returned; None for the checkpoint's own, and without
             a checkpoint the one in the package.
         checkpoint: Checkpoint folder.
-        weighting: ``"loss"``, test-time weights by the recipe; ``"static"``, the network's own rule; or a
-            ``LossWeighting`` or ``StaticWeighting``, whose missing options come from the recipe.
+        weighting: ``"loss"``, test-time weights by the recipe (a few backbones have none and fuse by their own rule,
+            which the report says); ``"static"``, the network's own rule; or a ``LossWeighting`` or
+            ``StaticWeighting``, whose missing options come from the recipe.
         recipe: Name of one of the backbone's recipes; None for its default.
         color: ``"auto"``: grey if no source has colour, ``"rgb"`` if all have and the network takes three channels,
             else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
             ``"gray"`` drops colour.
-        dtype: Pixel type of the returned image; None for the deepest among the sources.
+        dtype: Pixel type of the returned image; None for the deepest among the sources, float32 for radiance.
+        exposure_times: For deghosting from plain images: each one's exposure time, by role or in the order of the
+            sources.
 
     Returns:
         The fused image with its weights, losses, components and a report.
@@ -69,7 +74,9 @@ def fuse(
         backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
-    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources)
+    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, exposure_times=exposure_times)(
+        sources
+    )
 
 
 class Fuser:
@@ -81,6 +88,7 @@ class Fuser:
         recipe: As for ``fuse``.
         color: As for ``fuse``.
         dtype: As for ``fuse``.
+        exposure_times: As for ``fuse``.
 
     Raises:
         InputError: An option is unknown, or does not suit the backbone.
@@ -100,10 +108,12 @@ class Fuser:
         recipe: str | None = None,
         color: str = "auto",
         dtype: Any = None,
+        exposure_times: Mapping[str, float] | Sequence[float] | None = None,
     ):
         self.backbone = bundled_backbone() if backbone is None else backbone
         self.color = color
-        self.dtype = dtype
+        self.dtype: Any = np.float32 if dtype is None and self.backbone.channels == WITH_TWIN else dtype
+        self.exposure_times = exposure_times
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
@@ -112,16 +122,17 @@ class Fuser:
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
         order = _source_order(self.backbone, checked)
-        stack = _stack([checked.images[i] for i in order])
+        times = times_in_order(self.exposure_times, [checked.roles[i] for i in order], order)
+        stack = with_twins(self.backbone, _stack([checked.images[i] for i in order]), times)
         colored = tuple(checked.colored[i] for i in order)
-        rule = choose_color_rule(self.color, colored, self.backbone.channels)
+        rule = _rule(self.backbone, self.color, colored)
         read = time.perf_counter()
         fused = self._run(fuse_pixels, stack, rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
         image = _restore_shape(fused["image"], checked.shape, self.color) if rule == "gray" else fused["image"]
         report = self._report(checked.roles, image, checked.dtype, rule, seconds)
         report["reference"] = checked.roles[checked.reference]
-        report["remarks"] = [*checked.remarks, *_remarks_on(self._model, len(order))]
+        report["remarks"] = [*checked.remarks, *_remarks_on(self.backbone, self._model, len(order))]
         back = np.argsort(order)
         return FusionResult(
             from_float(image, self.dtype or checked.dtype),
@@ -146,16 +157,18 @@ class Fuser:
             InputError: The array has another shape, or pixels that ``fuse`` would refuse.
         """
         stack = np.asarray(stack)
-        if stack.ndim not in (4, 5) or (stack.ndim == 5 and stack.shape[-1] not in (1, 3)) or not stack.size:
+        if stack.ndim not in (4, 5) or (stack.ndim == 5 and stack.shape[-1] not in (1, 3, 6)) or not stack.size:
             raise InputError(f"a batch is (N, M, H, W), (N, M, H, W, 1) or (N, M, H, W, 3); got {stack.shape}")
         started = time.perf_counter()
         shape = stack.shape[2:]
         sets = [check_sources(list(one)) for one in stack]
         _source_order(self.backbone, sets[0], named=False)
         colored = tuple(any(one.colored[m] for one in sets) for m in range(stack.shape[1]))
-        rule = choose_color_rule(self.color, colored, self.backbone.channels)
+        rule = _rule(self.backbone, self.color, colored)
+        times = times_in_order(self.exposure_times, self.backbone.roles, range(stack.shape[1]))
+        stacks = np.stack([with_twins(self.backbone, _stack(one.images), times) for one in sets])
         read = time.perf_counter()
-        fused = self._run(fuse_pixels_batch, np.stack([_stack(one.images) for one in sets]), rule, colored)
+        fused = self._run(fuse_pixels_batch, stacks, rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
         image = fused["image"]
         if rule == "gray":
@@ -183,10 +196,10 @@ class Fuser:
             InputError: It is no such shape.
         """
         shape = tuple(int(n) for n in shape)
-        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,)) or min(shape) < 1 or shape[0] < 2:
+        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,), (6,)) or min(shape) < 1 or shape[0] < 2:
             raise InputError(f"a shape to compile for is (M, H, W) or (M, H, W, 3) with M of 2 or more; got {shape}")
         colored = (shape[3:] == (3,),) * shape[0]
-        rule = choose_color_rule(self.color, colored, self.backbone.channels)
+        rule = _rule(self.backbone, self.color, colored)
         stack = jax.ShapeDtypeStruct((*shape[:3], shape[3] if len(shape) == 4 else 1), np.float32)
         lowered = fuse_pixels.lower(
             self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored
@@ -212,7 +225,7 @@ class Fuser:
             "shape": list(image.shape),
             "dtype": str(np.dtype(self.dtype or dtype)),
             "color": rule,
-            "color_rule": COLOR_RULES[rule],
+            "color_rule": COLOR_RULES.get(rule, "sources and result as the network has them"),
             "backbone": self.backbone.name,
             "preset": manifest.get("preset"),
             "checkpoint": manifest.get("sha256"),
@@ -227,14 +240,18 @@ def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any
     """The model to run and its complete loss weighting, None for static fusion."""
     recipes = backbone.recipes
     if recipe is not None and recipe not in recipes:
-        raise InputError(f"recipes of {backbone.name} are {', '.join(recipes)}; got {recipe!r}")
+        raise InputError(f"recipes of {backbone.name} are {', '.join(recipes) or 'none'}; got {recipe!r}")
     if weighting == "static" or isinstance(weighting, StaticWeighting):
         rule = weighting.rule if isinstance(weighting, StaticWeighting) else None
         return (backbone.model if rule is None else _with_rule(backbone, rule)), None
     if weighting == "loss":
+        if not recipes:
+            return backbone.model, None
         weighting = LossWeighting()
     if not isinstance(weighting, LossWeighting):
         raise InputError(f"weighting is 'loss', 'static', a LossWeighting or a StaticWeighting; got {weighting!r}")
+    if not recipes:
+        raise InputError(f"{backbone.name} ({backbone.manifest.get('preset')}) fuses by weighting='static' only")
     complete = weighting.resolve(recipes[recipe or "default"])
     return backbone.model, replace(complete, scale=np.float32(complete.scale))
 
@@ -263,7 +280,17 @@ def _source_order(backbone: Backbone, sources: Sources, named: bool = True) -> l
     return sorted(range(count), key=lambda i: i != sources.reference)
 
 
-def _remarks_on(model: Any, count: int) -> list[str]:
+def _rule(backbone: Backbone, color: str, colored: tuple[bool, ...]) -> str:
+    if not backbone.raw:
+        return choose_color_rule(color, colored, backbone.channels)
+    if color != "auto":
+        raise InputError(f"{backbone.name} takes its sources as they are: leave color at 'auto'; got {color!r}")
+    return RAW_RULE
+
+
+def _remarks_on(backbone: Backbone, model: Any, count: int) -> list[str]:
+    if not backbone.recipes:
+        return [f"{backbone.name} ({backbone.manifest.get('preset')}) has no loss weighting: fused by its own rule"]
     if getattr(model, "rule", None) == "sum" and count > 2:
         return [f"a sum rule trained on two sources makes {count} too bright: prefer a mean or max preset"]
     return []

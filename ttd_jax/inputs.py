@@ -16,7 +16,7 @@ from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
 Source: TypeAlias = "np.ndarray | str | os.PathLike[str]"
 """One source: an array or the path of an image."""
 
-REFERENCES = ("visible", "mri")
+REFERENCES = ("visible", "mri", "reference")
 """Roles that make a source the reference, whose metadata, residual and chroma come first."""
 
 
@@ -25,7 +25,7 @@ class Sources:
     """Checked sources, in the order given.
 
     Attributes:
-        images: (H, W, 1) or (H, W, 3) float32 in [0, 1] each.
+        images: (H, W, 1), (H, W, 3) or (H, W, 6) float32 in [0, 1] each; six are an image and its linearised twin.
         roles: A name for each.
         reference: Index of the reference.
         dtype: Deepest pixel type among them, uint8 where that is bool.
@@ -54,8 +54,8 @@ def check_sources(sources: Mapping[str, Source] | Sequence[Source]) -> Sources:
 
     Raises:
         InputError: Fewer than two sources, different sizes, a side under 2 pixels, an array that is not (H, W),
-            (H, W, 1), (H, W, 3) or with alpha, a pixel type or range that has no scale, or a file that cannot be
-            read.
+            (H, W, 1), (H, W, 3), these with alpha, or (H, W, 6), a pixel type or range that has no scale, or a file
+            that cannot be read.
     """
     roles, given = _named(sources)
     if len(given) < 2:
@@ -109,7 +109,7 @@ def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]
         pixels, metadata, remarks = picture.pixels, picture.metadata, picture.remarks
     else:
         pixels, metadata, remarks = np.asarray(source), Metadata(), ()
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4)):
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4, 6)):
         raise InputError(
             f"{role} has shape {pixels.shape}: expected (H, W), (H, W, 1) or (H, W, 3), or these with alpha"
         )

@@ -24,6 +24,9 @@ COLOR_RULES = {
 }
 """What each rule of ``color`` does."""
 
+RAW_RULE = "raw"
+"""The rule of a backbone whose sources are not only pictures: they go in and the result comes out as they are."""
+
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
 
 
@@ -63,15 +66,16 @@ def fuse_pixels(
         variables: Its parameters.
         weighting: Complete loss weighting, or None for static fusion.
         stack: Sources, the reference first.
-        rule: A key of ``COLOR_RULES``.
+        rule: A key of ``COLOR_RULES``, or ``RAW_RULE``.
         colored: Which sources have colour; their chroma is merged by the rule "luma".
 
     Returns:
         The image in [0, 1], ``(H, W)`` or ``(H, W, 3)``, and components of one or three channels likewise.
     """
-    if rule == "rgb":
+    if rule in ("rgb", RAW_RULE):
         fused = _fuse(model, variables, weighting, stack)
-        return fused._replace(image=jnp.clip(fused.image, 0, 1))
+        image = jnp.clip(fused.image, 0, 1)
+        return fused._replace(image=image[..., 0] if image.shape[-1] == 1 else image)
     sources, chroma = split_luma(stack) if stack.shape[-1] == 3 else (stack, jnp.zeros((*stack.shape[:3], 2)))
     fused = _fuse(model, variables, weighting, sources)
     image = jnp.clip(_one_channel(fused.image), 0, 1)
