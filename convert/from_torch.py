@@ -25,6 +25,7 @@ from .mappings import TABLES
 from .rules import Converted, convert
 from .torch_file import read_torch_file
 
+_MOST_GROUPS = 12
 _NETWORKS = BACKBONES | COMPANIONS
 
 
@@ -48,7 +49,7 @@ def convert_file(
         CheckpointError: The file cannot be read or does not fit.
     """
     if backbone not in TABLES:
-        raise InputError(f"networks that can be converted are {', '.join(sorted(TABLES))}; got {backbone!r}")
+        raise InputError(f"backbones are {', '.join(TABLES)}; got {backbone!r}")
     spec = _NETWORKS[backbone]
     preset = preset or spec.default_preset
     if preset not in spec.presets:
@@ -92,16 +93,18 @@ def _better_name(backbone: str, preset: str, tensors: dict[str, Any]) -> str:
 
 
 def _summarize(problems: list[str]) -> str:
-    """Problems in one line: those of one kind and one network or layer together, with the first of them named."""
+    """Problems in one line: of those of one kind in one network or layer the first, and of these groups a dozen."""
     groups: dict[tuple[str, str], list[str]] = {}
     for problem in problems:
         kind, name = re.findall(r"^(missing|unexpected key|unexpected|)\s*(.+)", problem)[0]
         part = re.split(r"[./]", name.removeprefix("params/"))[0]
         groups.setdefault((kind, part) if kind else ("", name), []).append(name)
-    return "; ".join(
+    shown = [
         f"{kind} {names[0]}".strip() + (f" and {len(names) - 1} more of {part}" if len(names) > 1 else "")
         for (kind, part), names in groups.items()
-    )
+    ][:_MOST_GROUPS]
+    rest = sum(map(len, list(groups.values())[_MOST_GROUPS:]))
+    return "; ".join(shown) + (f"; and {rest} more" if rest else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -95,15 +95,14 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
         if rule is None or parts is None:
             problems.append(f"unexpected key {key} {tensor.shape}")
             continue
-        axes = LAYOUTS[rule.layout]
+        axes = LAYOUTS[rule.layout] or tuple(range(tensor.ndim))
         target = rule.target.format(**parts.groupdict())
         if target in filled:
             problems.append(f"two keys for {target}, the second is {key}")
-        elif axes is not None and tensor.ndim != len(axes):
+        elif tensor.ndim != len(axes):
             problems.append(f"{key} has {tensor.ndim} dimensions, expected {len(axes)}")
         else:
-            values = tensor.astype(np.float32)
-            filled[target] = values if axes is None else values.transpose(axes)
+            filled[target] = tensor.astype(np.float32).transpose(axes)
             used.append(key)
     problems += tree_differences(_nest(filled), abstract)
     if problems:

@@ -16,28 +16,17 @@ RULES: dict[str, Callable[..., Array]] = {"max": jnp.max, "mean": jnp.mean, "sum
 
 
 @dataclass(frozen=True)
-class RuleModel:
-    """A network whose methods ``encode`` and ``decode`` are linked by a max, mean or sum over the sources.
+class NetworkModel:
+    """What fusion models of a linen network with methods ``encode`` and ``decode`` have in common.
 
     Attributes:
         network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
-        rule: ``"max"``, ``"mean"`` or ``"sum"``. Given weights, a sum has gain M, the others gain 1.
     """
 
     network: nn.Module
-    rule: str = "sum"
 
     independent: ClassVar[bool] = True
     halo: ClassVar[tuple[int, int] | None] = None
-
-    @property
-    def uniform_is_static(self) -> bool:
-        """Yes, but for the maximum."""
-        return self.rule != "max"
-
-    def gain(self, sources: int) -> float:
-        """M for a sum, which uniform weights 1/M then reproduce; 1 otherwise."""
-        return float(sources) if self.rule == "sum" else 1.0
 
     def normalize(self, image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
         """The image itself: the network works in image space."""
@@ -46,12 +35,6 @@ class RuleModel:
     def encode(self, variables: Variables, sources: Float[Array, "M H W C"]) -> PyTree:
         """Features of each source, leading axis M."""
         return self.network.apply(variables, sources, method="encode")
-
-    def merge(self, features: PyTree, weights: Float[Array, "M ... 1"] | None = None) -> PyTree:
-        """The static rule, or the weighted sum times the gain."""
-        if weights is None:
-            return jax.tree.map(lambda f: RULES[self.rule](f, axis=0), features)
-        return jax.tree.map(lambda f: jnp.sum(self.gain(len(f)) * weights * f, axis=0), features)
 
     def decode(self, variables: Variables, latent: PyTree, residual: Array | None = None) -> Float[Array, "H W C"]:
         """The image of a latent; these networks add no residual."""
@@ -66,6 +49,54 @@ class RuleModel:
     def finish(self, image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
         """The image as decoded."""
         return image
+
+
+@dataclass(frozen=True)
+class RuleModel(NetworkModel):
+    """A network whose methods ``encode`` and ``decode`` are linked by a max, mean or sum over the sources.
+
+    Attributes:
+        network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
+        rule: ``"max"``, ``"mean"`` or ``"sum"``. Given weights, a sum has gain M, the others gain 1.
+    """
+
+    rule: str = "sum"
+
+    @property
+    def uniform_is_static(self) -> bool:
+        """Yes, but for the maximum."""
+        return self.rule != "max"
+
+    def gain(self, sources: int) -> float:
+        """M for a sum, which uniform weights 1/M then reproduce; 1 otherwise."""
+        return float(sources) if self.rule == "sum" else 1.0
+
+    def merge(self, features: PyTree, weights: Float[Array, "M ... 1"] | None = None) -> PyTree:
+        """The static rule, or the weighted sum times the gain."""
+        if weights is None:
+            return jax.tree.map(lambda f: RULES[self.rule](f, axis=0), features)
+        return jax.tree.map(lambda f: jnp.sum(self.gain(len(f)) * weights * f, axis=0), features)
+
+
+@dataclass(frozen=True)
+class ConcatenationModel(NetworkModel):
+    """A network that encodes its sources together and decodes their features side by side.
+
+    Attributes:
+        network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
+    """
+
+    independent: ClassVar[bool] = False
+    uniform_is_static: ClassVar[bool] = True
+
+    def gain(self, sources: int) -> float:
+        """M: features side by side enter the decoder unscaled, as with uniform weights 1/M."""
+        return float(sources)
+
+    def merge(self, features: Float[Array, "M H W C"], weights: Float[Array, "M ... 1"] | None = None) -> PyTree:
+        """Features along the last axis, each times its weight times M."""
+        weighted = features if weights is None else self.gain(len(features)) * weights * features
+        return jnp.concatenate(list(weighted), axis=-1)
 
 
 def abstract_variables(network: nn.Module, example: Any) -> Mapping[str, Any]:

@@ -8,14 +8,14 @@ a component is what these layers make of one source's maps with zeros for the ot
 
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.adapter import RuleModel, abstract_variables
+from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
 from ttd_jax.backbones.guided import GuidedBlock
 from ttd_jax.backbones.layers import in_turn, layer_norm
 from ttd_jax.backbones.spec import Spec
@@ -119,7 +119,7 @@ class Guided:
 
 
 @dataclass(frozen=True)
-class MGDN(RuleModel):
+class MGDN(ConcatenationModel):
     """MGDN as a fusion model.
 
     Attributes:
@@ -139,8 +139,6 @@ class MGDN(RuleModel):
     task: str = "focus"
     mirror: bool = False
     standardize: bool = False
-
-    independent: ClassVar[bool] = False
 
     def __post_init__(self):
         if self.task not in TASKS:

@@ -6,13 +6,12 @@ Module names follow the state-dict keys of the PyTorch version, whose branches a
 """
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.adapter import RuleModel, abstract_variables
+from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
 from ttd_jax.backbones.layers import PointwiseConv, reflect_pad
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER
@@ -100,14 +99,12 @@ class PIAFusionNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class PIAFusion(RuleModel):
+class PIAFusion(ConcatenationModel):
     """PIAFusion as a fusion model of a grey visible and an infrared image, in this order."""
 
     network: nn.Module = field(default_factory=PIAFusionNetwork)
 
-    independent: ClassVar[bool] = False
-
-    def encode(self, variables, sources: Float[Array, "2 H W 1"]) -> Float[Array, "2 H W 128"]:
+    def encode(self, variables, sources: Float[Array, "M H W 1"]) -> Float[Array, "M H W 128"]:
         """Features of both branches.
 
         Raises:
@@ -116,13 +113,6 @@ class PIAFusion(RuleModel):
         if len(sources) != len(ROLES):
             raise InputError(f"piafusion has two branches, {' and '.join(ROLES)}; got {len(sources)} sources")
         return super().encode(variables, sources)
-
-    def merge(
-        self, features: Float[Array, "2 H W 128"], weights: Float[Array, "2 ... 1"] | None = None
-    ) -> Float[Array, "H W 256"]:
-        """The branches' features side by side, each times its weight times 2."""
-        weighted = features if weights is None else self.gain(len(features)) * weights * features
-        return jnp.concatenate(list(weighted), axis=-1)
 
 
 def _abstract(model: PIAFusion):

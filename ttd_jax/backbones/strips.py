@@ -20,14 +20,12 @@ def rows_of_strip(width: int) -> int:
     return max(1, STRIP_PIXELS.get(jax.default_backend(), 1_000_000) // width)
 
 
-def map_strips(
-    block: Callable[..., Array], *padded: Float[Array, "*B H2 W2 C"], height: int
-) -> Float[Array, "*B H W K"]:
+def map_strips(block: Callable[..., Array], *padded: Array, height: int) -> Float[Array, "*B H W K"]:
     """A convolution-like block over an image, strip by strip.
 
     Args:
         block: From corresponding strips of ``padded`` to ``(rows, W, K)``.
-        *padded: Feature maps, each with as many rows more on either side as ``block`` reaches.
+        *padded: Feature maps ``(..., H, W, C)``, each with as many rows more on either side as ``block`` reaches in it.
         height: Rows of the image, and of the result.
 
     Returns:
@@ -38,7 +36,7 @@ def map_strips(
     return scan_strips(lambda carry, _, *strips: (carry, block(*strips)), (), *padded, height=height)[1]
 
 
-def scan_strips(step: Callable[..., tuple], carry, *padded: Float[Array, "H2 W2 C"], height: int) -> tuple:
+def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: int) -> tuple:
     """The same for one image, with something carried along.
 
     Args:
