@@ -176,7 +176,9 @@ def test_sources_that_do_not_fit(model, shape, message):
 
 
 def test_options_that_do_not_fit():
-    with pytest.raises(InputError, match=r"tasks of mgdn are focus, exposure, depth, depth16, deghost, .*got 'sharpen'"):
+    with pytest.raises(
+        InputError, match=r"tasks of mgdn are focus, exposure, depth, depth16, deghost, .*got 'sharpen'"
+    ):
         MGDN(task="sharpen")
     with pytest.raises(InputError, match="standardize is for depth maps; this is the task 'focus'"):
         MGDN(standardize=True)

@@ -53,14 +53,14 @@ class Illumination:
     variables: Variables
     manifest: dict[str, Any]
 
-    def __call__(self, image: Float[np.ndarray, "H W 3"]) -> tuple[float, float]:
+    def __call__(self, image: np.ndarray) -> tuple[float, float]:
         """Probabilities of day and of night, which sum to 1.
 
         They are the network's two outputs divided by their sum, as PIAFusion's training uses them; 1/2 each where
         both are 0.
 
         Args:
-            image: RGB in [0, 1], at least 16 pixels a side.
+            image: RGB floats in [0, 1], (H, W, 3), at least 16 pixels a side.
 
         Raises:
             InputError: It has another shape, or pixels that are not finite or lie outside [0, 1].

@@ -143,7 +143,7 @@ class MGDN(ConcatenationModel):
     def __post_init__(self):
         if self.task not in TASKS:
             raise InputError(f"tasks of mgdn are {', '.join(TASKS)}; got {self.task!r}")
-        if self.standardize and not self.task.startswith("depth"):
+        if self.standardize and TASKS[self.task].inputs != (3, 1):
             raise InputError(f"standardize is for depth maps; this is the task {self.task!r}")
         object.__setattr__(self, "network", MGDNNetwork(TASKS[self.task]))
 
@@ -186,8 +186,9 @@ class MGDN(ConcatenationModel):
         count, channels = len(sources), sources.shape[-1]
         if count != len(self._inputs):
             raise InputError(f"mgdn ({self.task}) takes {len(self._inputs)} sources; got {count}")
-        if channels not in ((6,) if self.task == "deghost" else (1, 3)):
-            wanted = "6 channels (image and linearised twin)" if self.task == "deghost" else "1 or 3 channels"
+        twins = max(self._inputs) == 6
+        if channels not in ((6,) if twins else (1, 3)):
+            wanted = "6 channels (image and linearised twin)" if twins else "1 or 3 channels"
             raise InputError(f"sources of mgdn ({self.task}) have {wanted}; got {channels}")
         return sources
 

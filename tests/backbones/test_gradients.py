@@ -1,0 +1,56 @@
+"""Gradients of a fused image with respect to sources and parameters, against finite differences in float64."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.backbones.golden import random_variables
+from ttd_jax.backbones import BACKBONES
+from ttd_jax.backbones.mgdn import TASKS
+from ttd_jax.core.fusion import fuse_static, ttd
+
+# MGDN with fewer blocks than its tasks have; everything that a task is made of occurs.
+SMALL = {"channels": 24, "stages": 1, "depth": 2, "heads": 2}
+CASES = {
+    "cddfuse": ("cddfuse", {}, (2, 6, 7, 1)),
+    "piafusion": ("piafusion", {}, (2, 6, 7, 1)),
+    "mgdn focus": ("mgdn", {"task": "small focus"}, (2, 6, 7, 3)),
+    "mgdn deghost": ("mgdn", {"task": "small deghost"}, (3, 6, 7, 6)),
+}
+STEP = 1e-5
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradients(case, monkeypatch):
+    for task in ("focus", "deghost"):
+        monkeypatch.setitem(TASKS, f"small {task}", TASKS[task]._replace(**SMALL))
+    name, config, shape = CASES[case]
+    spec = BACKBONES[name]
+    model = spec.build(**config)
+    recipe = spec.recipes["default"] if case in ("piafusion", "mgdn focus") else None  # others statically
+    rng = np.random.default_rng(0)
+    with jax.enable_x64(True):
+        variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), random_variables(spec, model))
+        sources, probe = jnp.asarray(rng.random(shape)), jnp.asarray(rng.normal(size=(*shape[1:3], 3)))
+
+        def value(sources, variables):
+            if recipe is None:
+                return jnp.sum(probe * fuse_static(model, variables, sources).image)
+            return jnp.sum(probe * ttd(model, variables, sources, recipe).image)
+
+        both = jax.jit(jax.value_and_grad(value, argnums=(0, 1)))  # compiled once for values and gradients
+        _, gradients = both(sources, variables)
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+        leaves, tree = jax.tree.flatten((sources, variables))
+        slopes = jax.tree.leaves(gradients)
+        checked = [0, *rng.choice(np.arange(1, len(leaves)), 3, replace=False)]
+        for i in checked:
+            largest = np.unravel_index(np.abs(slopes[i]).argmax(), leaves[i].shape)
+            for index in (largest, tuple(rng.integers(0, n) for n in leaves[i].shape)):
+                ends = []
+                for step in (STEP, -STEP):
+                    moved = [*leaves[:i], leaves[i].at[index].add(step), *leaves[i + 1 :]]
+                    ends.append(float(both(*jax.tree.unflatten(tree, moved))[0]))
+                difference = (ends[0] - ends[1]) / (2 * STEP)
+                np.testing.assert_allclose(slopes[i][index], difference, rtol=1e-4, atol=1e-6)
