@@ -10,25 +10,23 @@ from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.mgdn import TASKS
 from ttd_jax.core.fusion import fuse_static, ttd
 
-# MGDN with fewer blocks than its tasks have; everything that a task is made of occurs.
+# MGDN with fewer and narrower blocks than its tasks have.
 SMALL = {"channels": 24, "stages": 1, "depth": 2, "heads": 2}
 CASES = {
-    "cddfuse": ("cddfuse", {}, (2, 6, 7, 1)),
-    "piafusion": ("piafusion", {}, (2, 6, 7, 1)),
-    "mgdn focus": ("mgdn", {"task": "small focus"}, (2, 6, 7, 3)),
-    "mgdn deghost": ("mgdn", {"task": "small deghost"}, (3, 6, 7, 6)),
+    "cddfuse": ({}, (2, 6, 7, 1)),
+    "piafusion": ({}, (2, 6, 7, 1)),
+    "mgdn": ({"task": "small"}, (2, 6, 7, 3)),
 }
 STEP = 1e-5
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_gradients(case, monkeypatch):
-    for task in ("focus", "deghost"):
-        monkeypatch.setitem(TASKS, f"small {task}", TASKS[task]._replace(**SMALL))
-    name, config, shape = CASES[case]
+@pytest.mark.parametrize("name", CASES)
+def test_gradients(name, monkeypatch):
+    monkeypatch.setitem(TASKS, "small", TASKS["focus"]._replace(**SMALL))
+    config, shape = CASES[name]
     spec = BACKBONES[name]
     model = spec.build(**config)
-    recipe = spec.recipes["default"] if case in ("piafusion", "mgdn focus") else None  # others statically
+    recipe = None if name == "cddfuse" else spec.recipes["default"]  # its loops take long to compile: statically
     rng = np.random.default_rng(0)
     with jax.enable_x64(True):
         variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), random_variables(spec, model))
