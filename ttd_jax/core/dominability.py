@@ -107,8 +107,7 @@ def weights_from_losses(losses: Float[Array, "M H W"], weighting: LossWeighting)
     which do not sum to 1 (Table 5). ``correlation="positive"`` negates the score: for two sources it exchanges
     their weights. With ``smoothing`` the losses are filtered first.
     """
-    if weighting.smoothing:
-        losses = _smooth(losses, float(weighting.smoothing))
+    losses = smooth_losses(losses, float(weighting.smoothing or 0))
     score = relative_dominability(losses, weighting.scale, str(weighting.form))
     if weighting.normalization == "none":
         return score
@@ -117,8 +116,10 @@ def weights_from_losses(losses: Float[Array, "M H W"], weighting: LossWeighting)
     return jax.nn.softmax(-score if weighting.correlation == "positive" else score, axis=0)
 
 
-def _smooth(losses: Float[Array, "M H W"], sigma: float) -> Float[Array, "M H W"]:
+def smooth_losses(losses: Float[Array, "M H W"], sigma: float) -> Float[Array, "M H W"]:
     """Losses averaged over their neighbourhood by a Gaussian, the image continued by its outermost pixels."""
+    if sigma == 0:
+        return losses
     radius = smoothing_radius(sigma)
     padded = jnp.pad(losses, ((0, 0), (radius, radius), (radius, radius)), mode="edge")
     return local_mean(padded, gaussian_kernel(2 * radius + 1, sigma))

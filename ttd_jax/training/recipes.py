@@ -27,6 +27,8 @@ class Recipe:
         terms: Weight of each term of the objective, by task.
         static: Share of the objective of the static fusion, beside 1 for the dynamic one.
         component: Weight of the l1 distance of the components from the target.
+        calibration: Weight of the l1 distance between the reconstruction losses, smoothed as the weighting says, and
+            the sources' true distances from the target.
         dynamic: Whether the merged path is trained with test-time weights at all.
         through_weights: Whether gradients pass through the weights.
     """
@@ -43,7 +45,8 @@ class Recipe:
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
     static: float = 0.3
-    component: float = 1.0
+    component: float = 0.2
+    calibration: float = 3.0
     dynamic: bool = True
     through_weights: bool = True
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,13 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
+from ttd_jax.core.dominability import (
+    reconstruction_losses,
+    smooth_losses,
+    uni_source_components,
+    weights_from_losses,
+)
+from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
 from ttd_jax.core.model import FusionModel
 from ttd_jax.training.batches import Batch
 from ttd_jax.training.objective import Terms, fusion_terms
@@ -33,6 +40,7 @@ class Both(NamedTuple):
     dynamic: Float[Array, "H W"]
     static: Float[Array, "H W"]
     weights: Float[Array, "M H W"]
+    losses: Float[Array, "M H W"]
     components: Float[Array, "M H W"]
 
 
@@ -42,12 +50,13 @@ def fuse_both(model: FusionModel, parameters: Parameters, sources: Float[Array, 
     weighting = replace(recipe.weighting, scale=jnp.exp(parameters["log_scale"]))
     features = model.encode(variables, stack)
     components = uni_source_components(model, variables, stack, features, str(weighting.component))
-    weights = weights_from_losses(reconstruction_losses(model, components, stack, weighting), weighting)
+    losses = reconstruction_losses(model, components, stack, weighting)
+    weights = weights_from_losses(losses, weighting)
     if not recipe.through_weights:
         weights = jax.lax.stop_gradient(weights)
     static = model.decode(variables, model.merge(features))[..., 0]
     dynamic = model.decode(variables, model.merge(features, weights[..., jnp.newaxis]))[..., 0]
-    return Both(dynamic if recipe.dynamic else static, static, weights, components[..., 0])
+    return Both(dynamic if recipe.dynamic else static, static, weights, losses, components[..., 0])
 
 
 def objective(model: FusionModel, parameters: Parameters, batch: Batch, recipe: Recipe):
@@ -62,15 +71,28 @@ def objective(model: FusionModel, parameters: Parameters, batch: Batch, recipe: 
     dynamic, terms = mean_objective(fused.dynamic)
     static, _ = mean_objective(fused.static)
     component = jnp.mean(jnp.abs(fused.components - batch.targets[:, jnp.newaxis]))
+    calibration = jnp.mean(jax.vmap(partial(calibration_error, recipe))(fused.losses, batch.sources, batch.targets))
     log = {
         "dynamic": dynamic,
         "static": static,
         "component": component,
+        "calibration": calibration,
         "scale": jnp.exp(parameters["log_scale"]),
         "spread": jnp.mean(jnp.std(fused.weights[:, 0], axis=(-1, -2))),
         **{f"{name}": jnp.mean(value) for name, value in terms._asdict().items()},
     }
-    return dynamic + recipe.static * static + recipe.component * component, log
+    total = dynamic + recipe.static * static + recipe.component * component + recipe.calibration * calibration
+    return total, log
+
+
+def calibration_error(
+    recipe: Recipe, losses: Float[Array, "M H W"], sources: Float[Array, "M H W"], target: Float[Array, "H W"]
+) -> Float[Array, ""]:
+    """How far the reconstruction losses are from what they stand for: each source's distance from the target."""
+    weighting = recipe.weighting
+    distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis])
+    sigma = float(weighting.smoothing or 0)
+    return jnp.mean(jnp.abs(smooth_losses(losses, sigma) - smooth_losses(distance, sigma)))
 
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
