@@ -48,7 +48,7 @@ TABLE = Table(
         *_conv("conv_after_body.0", "params/conv_after_body"),
         *_conv("conv_last.0", "params/conv_last"),
         *_conv("conv1", "params/inconv1"),  # deghosting: one stem for all three exposures
-        *_conv("{stem}", "params/{stem}"),
+        *_conv("inconv{k}", "params/inconv{k}"),
     ],
     ignored=[
         "layers.{i}.residual_group.blocks.{j}.attn_mask",

@@ -4,9 +4,9 @@ from ..rules import Rule, Table
 
 TABLE = Table(
     rules=[
-        Rule("{conv}.conv.1.weight", "params/{conv}/kernel", "conv"),
-        Rule("{conv}.conv.1.bias", "params/{conv}/bias"),
-        Rule("{linear}.weight", "params/{linear}/kernel", "linear"),
-        Rule("{linear}.bias", "params/{linear}/bias"),
+        Rule("conv{k}.conv.1.weight", "params/conv{k}/kernel", "conv"),
+        Rule("conv{k}.conv.1.bias", "params/conv{k}/bias"),
+        Rule("linear{k}.weight", "params/linear{k}/kernel", "linear"),
+        Rule("linear{k}.bias", "params/linear{k}/bias"),
     ]
 )

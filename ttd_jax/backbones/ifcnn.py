@@ -89,6 +89,7 @@ SPEC = Spec(
     presets={"max": {"rule": "max"}, "mean": {"rule": "mean"}, "sum": {"rule": "sum"}},
     recipes={"default": _DEFAULT, "paper": PAPER},
     channels=3,
+    static_rule="maximum, mean or sum, by preset",
     origin="github.com/uzeful/IFCNN, the files IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth",
     licence="no licence file: convert your own copy",
 )

@@ -235,11 +235,15 @@ SPEC = Spec(
     recipes={"default": _DEFAULT, "paper": PAPER},
     channels=3,
     max_sources=2,
+    static_rule="concatenation",
+    multiple=TASKS["focus"].window,
     origin="github.com/Guanys-dar/MGDN, the files under Pretrain_model (of a pair, the one that ends in _E)",
     licence="no licence file: convert your own copy",
     variants={
+        "exposure": {"multiple": TASKS["exposure"].window},
         "depth": _STATIC_ONLY | {"roles": TASKS["depth"].roles},
         "depth16": _STATIC_ONLY | {"roles": TASKS["depth16"].roles},
-        "deghost": _STATIC_ONLY | {"roles": TASKS["deghost"].roles, "channels": 6, "max_sources": 3},
+        "deghost": _STATIC_ONLY
+        | {"roles": TASKS["deghost"].roles, "channels": 6, "max_sources": 3, "multiple": TASKS["deghost"].window},
     },
 )

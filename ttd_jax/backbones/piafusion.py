@@ -133,4 +133,5 @@ SPEC = Spec(
     licence="no licence file: convert your own copy",
     roles=ROLES,
     max_sources=2,
+    static_rule="concatenation",
 )

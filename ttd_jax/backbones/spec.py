@@ -25,6 +25,8 @@ class Spec:
         max_sources: The most sources it can take; None for no limit.
         origin: Where its PyTorch checkpoints come from.
         licence: What is known of the licence of those checkpoints.
+        static_rule: How the network merges its sources by itself.
+        multiple: What the network pads height and width to a multiple of, for itself; 1 for none.
         raw: Whether sources go in and the result comes out as they are, outside any rule for colour.
         variants: Fields of this row that differ for a preset, by its name.
     """
@@ -40,6 +42,8 @@ class Spec:
     licence: str
     roles: tuple[str, ...] = ()
     max_sources: int | None = None
+    static_rule: str = "sum"
+    multiple: int = 1
     raw: bool = False
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

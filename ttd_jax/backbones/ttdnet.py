@@ -107,6 +107,7 @@ SPEC = Spec(
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
     recipes={"default": _DEFAULT, "paper": PAPER},
     channels=1,
+    static_rule="mean",
     origin="trained by ttd-jax train general",
     licence="Apache-2.0",
 )

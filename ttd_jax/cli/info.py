@@ -27,13 +27,51 @@ def run(options: argparse.Namespace) -> int:
     for row in facts["backbones"]:
         print(f"backbone   {row['name']}: {row['title']}")
         print(
-            f"           {row['parameters']:,} parameters, {row['channels']} channel(s), {row['reach']}; "
+            f"           {row['reach']}; merges by {row['static_rule']}; "
             f"presets {', '.join(row['presets'])}; recipes {', '.join(row['recipes'])}"
         )
+        for presets, facts_of in _alike(row["by_preset"]):
+            print(f"           {presets}: {_in_words(facts_of)}")
         print(f"           from {row['origin']}; {row['licence']}")
     for row in facts["checkpoints"]:
         print(f"checkpoint {row['name']}: {row['backbone']}, {row['parameters']:,} parameters, {row['licence']}")
     return 0
+
+
+def _alike(by_preset: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
+    """Presets with the same facts together."""
+    groups: dict[str, list[str]] = {}
+    for preset, facts in by_preset.items():
+        groups.setdefault(json.dumps(facts), []).append(preset)
+    return [(", ".join(presets), json.loads(facts)) for facts, presets in groups.items()]
+
+
+def _in_words(facts: dict[str, Any]) -> str:
+    recipe = facts["default_recipe"]
+    return "; ".join(
+        [
+            f"{facts['parameters']:,} parameters, {facts['channels']} channel(s)",
+            *([f"roles {', '.join(facts['roles'])}"] if facts["roles"] else []),
+            "any size" + (f", padded inside to a multiple of {facts['multiple']}" if facts["multiple"] > 1 else ""),
+            f"default {recipe['loss']} x {recipe['scale']:g} of {recipe['component']!r}" if recipe else "static only",
+        ]
+    )
+
+
+def _facts_of(spec: Any, preset: str) -> dict[str, Any]:
+    """What may differ from preset to preset."""
+    from dataclasses import asdict
+
+    from ttd_jax.io.checkpoints import count_parameters
+
+    row = spec.of_preset(preset)
+    return {
+        "parameters": count_parameters(row.abstract(row.build(**row.presets[preset]))),
+        "channels": row.channels,
+        "roles": list(row.roles),
+        "multiple": row.multiple,
+        "default_recipe": asdict(row.recipes["default"]) if row.recipes else None,
+    }
 
 
 def gather() -> dict[str, Any]:
@@ -45,19 +83,22 @@ def gather() -> dict[str, Any]:
 
     from ttd_jax import __version__
     from ttd_jax.backbones import BACKBONES, bundled_checkpoints
-    from ttd_jax.io.checkpoints import count_parameters, read_manifest
+    from ttd_jax.io.checkpoints import read_manifest
 
     backbones = []
     for spec in BACKBONES.values():
         model = spec.build(**spec.presets[spec.default_preset])
+        by_preset = {preset: _facts_of(spec, preset) for preset in spec.presets}
         backbones.append(
             {
                 "name": spec.name,
                 "title": spec.title,
-                "parameters": count_parameters(spec.abstract(model)),
+                "parameters": by_preset[spec.default_preset]["parameters"],
                 "channels": spec.channels,
                 "reach": "looks at the whole image" if model.halo is None else f"looks {sum(model.halo)} pixels far",
+                "static_rule": spec.static_rule,
                 "presets": list(spec.presets),
+                "by_preset": by_preset,
                 "recipes": list(spec.recipes),
                 "roles": list(spec.roles),
                 "origin": spec.origin,

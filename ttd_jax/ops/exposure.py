@@ -39,4 +39,4 @@ def with_linearized(
             f"exposure times are {len(images)} positive numbers, one for each image; got {list(exposure_times)}"
         )
     shares = (times.min() / times).astype(images.dtype)[:, None, None, None]
-    return np.concatenate([images, images**images.dtype.type(GAMMA) * shares], axis=-1)
+    return np.concatenate([images, images ** images.dtype.type(GAMMA) * shares], axis=-1)
