@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
-from ttd_jax.backbones.layers import Kernel, PointwiseConv, depthwise_conv, in_turn, reflect_pad
+from ttd_jax.backbones.layers import Conv3x3, Kernel, PointwiseConv, depthwise_conv, in_turn, reflect_pad
 from ttd_jax.backbones.restormer import BaseBlock, TransformerBlock
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
@@ -75,7 +75,7 @@ class Encoder(nn.Module):
     """3x3 embedding, four transformer blocks, then both branches."""
 
     def setup(self):
-        self.patch_embed = nn.Conv(CHANNELS, (3, 3), use_bias=False)
+        self.patch_embed = Conv3x3(CHANNELS, use_bias=False)
         self.encoder_level1 = [TransformerBlock(CHANNELS, HEADS) for _ in range(4)]
         self.base = BaseBlock(CHANNELS, HEADS)
         self.detail = Detail(nodes=3)
@@ -95,8 +95,8 @@ class Decoder(nn.Module):
     def setup(self):
         self.reduce_channel = PointwiseConv(CHANNELS)
         self.encoder_level2 = [TransformerBlock(CHANNELS, HEADS) for _ in range(4)]
-        self.output_0 = nn.Conv(CHANNELS // 2, (3, 3), use_bias=False)
-        self.output_2 = nn.Conv(1, (3, 3), use_bias=False)
+        self.output_0 = Conv3x3(CHANNELS // 2, use_bias=False)
+        self.output_2 = Conv3x3(1, use_bias=False)
 
     def __call__(self, branches: Branches) -> Float[Array, "*B H W 1"]:
         x = self.reduce_channel(jnp.concatenate([branches["base"], branches["detail"]], axis=-1))

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.layers import (
+    Conv3x3,
     KernelAndBias,
     PointwiseConv,
     channel_attention,
@@ -58,7 +59,7 @@ class KernelPredictor(nn.Module):
     channels: int
 
     def setup(self):
-        self.conv_0, self.conv_1 = nn.Conv(self.channels, (3, 3)), nn.Conv(self.channels, (3, 3))
+        self.conv_0, self.conv_1 = Conv3x3(self.channels), Conv3x3(self.channels)
         self.conv_2 = PointwiseConv(KERNEL * KERNEL, use_bias=True)
 
     def __call__(self, x: Float[Array, "H W {self.channels}"]) -> Float[Array, "H W 49"]:
@@ -121,7 +122,7 @@ class ReferenceFilter(nn.Module):
         self.kernel_predictor_over = KernelPredictor(self.channels)
         self.conv_out_1 = PointwiseConv(self.channels, use_bias=True)
         self.conv_out_2 = PointwiseConv(self.channels, use_bias=True)
-        self.conv_ref_0, self.conv_ref_1 = nn.Conv(self.channels, (3, 3)), nn.Conv(self.channels, (3, 3))
+        self.conv_ref_0, self.conv_ref_1 = Conv3x3(self.channels), Conv3x3(self.channels)
 
     def __call__(self, maps: tuple[Array, ...]) -> tuple[Array, ...]:
         under, reference, over = maps
@@ -159,7 +160,7 @@ class GuidedBlock(nn.Module):
         self.blocks = [
             ContextTransformer(self.channels, self.heads, self.window, self.hidden) for _ in range(self.depth)
         ]
-        self.dilated_conv = nn.Conv(self.channels, (3, 3), kernel_dilation=(2, 2))
+        self.dilated_conv = Conv3x3(self.channels, dilation=2)
         self.adjust_channel_01 = PointwiseConv(self.channels, use_bias=True)
         self.adjust_channel_02 = PointwiseConv(self.channels, use_bias=True)
         self.adjust_channel_03 = PointwiseConv(self.channels, use_bias=True)

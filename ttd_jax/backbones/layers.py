@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PyTree
 
-from ttd_jax.backbones.strips import scan_strips
+from ttd_jax.backbones.strips import map_strips, scan_strips
 
 
 def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
@@ -132,10 +132,42 @@ def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3
     return sum(shifted[1:], start=shifted[0])
 
 
-def conv(padded: Float[Array, "H2 W2 C"], kernel: Float[Array, "3 3 C K"]) -> Float[Array, "H W K"]:
-    """A 3x3 convolution of padded maps."""
-    layout = ("NHWC", "HWIO", "NHWC")
-    return jax.lax.conv_general_dilated(padded[None], kernel, (1, 1), "VALID", dimension_numbers=layout)[0]
+def conv(padded: Float[Array, "H2 W2 C"], kernel: Float[Array, "3 3 C K"], dilation: int = 1) -> Float[Array, "H W K"]:
+    """A 3x3 convolution of padded maps, with this many pixels from tap to tap."""
+    return jax.lax.conv_general_dilated(
+        padded[None],
+        kernel,
+        (1, 1),
+        "VALID",
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )[0]
+
+
+class Conv3x3(nn.Module):
+    """A 3x3 convolution in strips of rows.
+
+    On CPU, XLA lays out every pixel's neighbourhood before it multiplies: 2.8 GB for 256 channels at 640x480, most of
+    the time spent on getting that memory. In strips the same convolution takes a third of the processor time.
+
+    Attributes:
+        features: Output channels.
+        use_bias: Whether to add a bias.
+        pad: Extends the maps by the convolution's reach.
+        dilation: Pixels from tap to tap.
+    """
+
+    features: int
+    use_bias: bool = True
+    pad: Callable[[Array, int], Array] = zero_pad
+    dilation: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
+        padded = self.pad(x, self.dilation)
+        y = map_strips(lambda strip: conv(strip, kernel, self.dilation), padded, height=x.shape[-3])
+        return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
 def channel_attention(

@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
 from ttd_jax.backbones.guided import GuidedBlock
-from ttd_jax.backbones.layers import in_turn, layer_norm
+from ttd_jax.backbones.layers import Conv3x3, in_turn, layer_norm
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
@@ -74,13 +74,13 @@ class MGDNNetwork(nn.Module):
     def setup(self):
         task = self.task
         count = len(task.inputs)
-        self.stems = [nn.Conv(task.channels, (3, 3), name=f"inconv{i + 1}") for i in range(1 if task.shared else count)]
+        self.stems = [Conv3x3(task.channels, name=f"inconv{i + 1}") for i in range(1 if task.shared else count)]
         self.layers = [
             GuidedBlock(count, task.channels, task.depth, task.heads, task.window, task.widening * task.channels)
             for _ in range(task.stages)
         ]
-        self.conv_after_body = nn.Conv(task.channels, (3, 3))
-        self.conv_last = nn.Conv(task.output, (3, 3))
+        self.conv_after_body = Conv3x3(task.channels)
+        self.conv_last = Conv3x3(task.output)
         self.norm, self.patch_embed_norm = layer_norm(), layer_norm()  # in the authors' files, never called by them
 
     def encode(self, sources: tuple[Array, ...]) -> tuple[Float[Array, "M H W C"], Float[Array, "H W C"]]:

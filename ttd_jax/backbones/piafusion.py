@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
-from ttd_jax.backbones.layers import PointwiseConv, reflect_pad
+from ttd_jax.backbones.layers import Conv3x3, PointwiseConv, reflect_pad
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
@@ -26,10 +26,10 @@ class ReflectConv(nn.Module):
     features: int
 
     def setup(self):
-        self.conv = nn.Conv(self.features, (3, 3), padding="VALID")
+        self.conv = Conv3x3(self.features, pad=reflect_pad)
 
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
-        return self.conv(reflect_pad(x, 1))
+        return self.conv(x)
 
 
 def activate(x: Float[Array, "..."]) -> Float[Array, "..."]:

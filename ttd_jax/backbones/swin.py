@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float
 
-from ttd_jax.backbones.layers import KernelAndBias, PointwiseConv, gelu, layer_norm
+from ttd_jax.backbones.layers import Conv3x3, KernelAndBias, PointwiseConv, gelu, layer_norm
 from ttd_jax.backbones.strips import map_strips, rows_of_strip
 
 
@@ -78,7 +78,7 @@ class LocalContext(nn.Module):
     def setup(self):
         narrow = self.channels // 8
         self.conv_0 = PointwiseConv(narrow, use_bias=True)
-        self.conv_1 = nn.Conv(narrow, (3, 3))
+        self.conv_1 = Conv3x3(narrow)
         self.conv_2 = PointwiseConv(self.channels, use_bias=True)
         self.fc_0 = nn.Dense(narrow, use_bias=False)
         self.fc_2 = nn.Dense(self.channels, use_bias=False)
