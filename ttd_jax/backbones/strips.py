@@ -53,8 +53,7 @@ def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: int) 
     count = -(-height // rows)
     filled = [jnp.pad(maps, [(0, count * rows - height), (0, 0), (0, 0)]) for maps in padded]
 
-    def at(carry, index):
-        first = index * rows
+    def strip_at(first, carry):
         inside = (first + jnp.arange(rows) < height)[:, None, None]
         strips = [
             jax.lax.dynamic_slice_in_dim(maps, first, rows + whole.shape[0] - height, axis=0)
@@ -63,6 +62,15 @@ def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: int) 
         return step(carry, inside, *strips)
 
     if count == 1:
-        return at(carry, 0)
-    carry, strips = jax.lax.scan(at, carry, jnp.arange(count))
-    return carry, strips.reshape(count * rows, *strips.shape[2:])[:height]
+        return strip_at(0, carry)
+
+    def place(state, first):
+        carry, strip = strip_at(first, state[0])
+        return (carry, jax.lax.dynamic_update_slice_in_dim(state[1], strip, first, axis=0)), None
+
+    # The buffer starts as anything that depends on the data, here one of its numbers, and is overwritten in whole:
+    # XLA's CPU scheduler sets up constant ones of all such loops at once, before the first loop runs.
+    strip = jax.eval_shape(strip_at, 0, carry)[1]
+    buffer = jnp.broadcast_to(padded[0][0, 0, 0], (count * rows, *strip.shape[1:]))
+    (carry, result), _ = jax.lax.scan(place, (carry, buffer), rows * jnp.arange(count))
+    return carry, result[:height]
