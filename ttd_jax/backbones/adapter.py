@@ -85,7 +85,7 @@ class RuleModel(NetworkModel):
 
 @dataclass(frozen=True)
 class ConcatenationModel(NetworkModel):
-    """A network that encodes its sources together and decodes their features side by side.
+    """A network that encodes its sources together and decodes their features side by side; ``merge`` is its own.
 
     Attributes:
         network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
@@ -97,11 +97,6 @@ class ConcatenationModel(NetworkModel):
     def gain(self, sources: int) -> float:
         """M: features side by side enter the decoder unscaled, as with uniform weights 1/M."""
         return float(sources)
-
-    def merge(self, features: Float[Array, "M H W C"], weights: Float[Array, "M ... 1"] | None = None) -> PyTree:
-        """Features along the last axis, each times its weight times M."""
-        weighted = features if weights is None else self.gain(len(features)) * weights * features
-        return jnp.concatenate(list(weighted), axis=-1)
 
 
 def abstract_variables(network: nn.Module, example: Any) -> Mapping[str, Any]:

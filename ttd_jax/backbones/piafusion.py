@@ -6,18 +6,24 @@ Module names follow the state-dict keys of the PyTorch version, whose branches a
 """
 
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
-from ttd_jax.backbones.layers import Conv3x3, PointwiseConv, reflect_pad
+from ttd_jax.backbones.layers import Conv3x3, KernelAndBias, PointwiseConv, conv, reflect_pad
 from ttd_jax.backbones.spec import Spec
+from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 
 ROLES = ("visible", "infrared")
+
+Branches: TypeAlias = dict[str, Array]
+"""``maps``, the features of both branches (2, ..., H, W, 128), and ``used``, which of them are not zero (2,)."""
 
 
 class ReflectConv(nn.Module):
@@ -67,22 +73,47 @@ class Encoder(nn.Module):
         return jnp.stack([activate(self.vi_conv5(visible)), activate(self.ir_conv5(infrared))])
 
 
+class BranchConv(nn.Module):
+    """A :class:`ReflectConv` of both branches side by side, which passes over a branch that is zero.
+
+    It is half the work of decoding an isolated component. The two convolutions' sum is that of the joined branches.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, latent: Branches) -> Float[Array, "*B H W {self.features}"]:
+        maps, used = latent["maps"], latent["used"]
+        *_, height, _, channels = maps.shape
+        kernel, bias = KernelAndBias((3, 3, 2 * channels, self.features), name="conv")()
+        total = jnp.broadcast_to(bias, (*maps.shape[1:-1], self.features))
+        for m, half in enumerate(jnp.split(kernel, 2, axis=2)):
+
+            def add(total, m=m, half=half):
+                padded = reflect_pad(maps[m], 1)
+                return map_strips(lambda strip, rows: rows + conv(strip, half), padded, total, height=height)
+
+            total = jax.lax.cond(used[m], add, lambda total: total, total)
+        return total
+
+
 class Decoder(nn.Module):
     """Four 3x3 convolutions and one 1x1 to a channel in [0, 1]."""
 
     def setup(self):
-        self.conv1, self.conv2 = ReflectConv(256), ReflectConv(128)
+        self.conv1, self.conv2 = BranchConv(256), ReflectConv(128)
         self.conv3, self.conv4 = ReflectConv(64), ReflectConv(32)
         self.conv5 = PointwiseConv(1, use_bias=True)
 
-    def __call__(self, x: Float[Array, "*B H W 256"]) -> Float[Array, "*B H W 1"]:
-        for conv in (self.conv1, self.conv2, self.conv3, self.conv4):
-            x = activate(conv(x))
+    def __call__(self, latent: Branches) -> Float[Array, "*B H W 1"]:
+        x = activate(self.conv1(latent))
+        for layer in (self.conv2, self.conv3, self.conv4):
+            x = activate(layer(x))
         return jnp.tanh(self.conv5(x)) / 2 + 0.5
 
 
 class PIAFusionNetwork(nn.Module):
-    """Both networks of a checkpoint: ``encode`` the two sources, ``decode`` their concatenated features."""
+    """Both networks of a checkpoint: ``encode`` the two sources, ``decode`` their features side by side."""
 
     def setup(self):
         self.encoder = Encoder()
@@ -91,11 +122,11 @@ class PIAFusionNetwork(nn.Module):
     def encode(self, sources: Float[Array, "2 *B H W 1"]) -> Float[Array, "2 *B H W 128"]:
         return self.encoder(sources)
 
-    def decode(self, latent: Float[Array, "*B H W 256"]) -> Float[Array, "*B H W 1"]:
+    def decode(self, latent: Branches) -> Float[Array, "*B H W 1"]:
         return self.decoder(latent)
 
     def __call__(self, sources: Float[Array, "2 *B H W 1"]) -> Float[Array, "*B H W 1"]:
-        return self.decode(jnp.concatenate(list(self.encode(sources)), axis=-1))
+        return self.decode({"maps": self.encode(sources), "used": jnp.array([True, True])})
 
 
 @dataclass(frozen=True)
@@ -113,6 +144,12 @@ class PIAFusion(ConcatenationModel):
         if len(sources) != len(ROLES):
             raise InputError(f"piafusion has two branches, {' and '.join(ROLES)}; got {len(sources)} sources")
         return super().encode(variables, sources)
+
+    def merge(self, features: Float[Array, "2 H W 128"], weights: Float[Array, "2 ... 1"] | None = None) -> Branches:
+        """The branches side by side, each times its weight times 2."""
+        if weights is None:
+            return {"maps": features, "used": jnp.array([True, True])}
+        return {"maps": self.gain(2) * weights * features, "used": jnp.any(weights != 0, axis=(1, 2, 3))}
 
 
 def _abstract(model: PIAFusion):
