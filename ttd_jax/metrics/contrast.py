@@ -91,15 +91,15 @@ def spatial_frequency(fused: Gray, *, variant: str = "mean") -> Score:
 
     Args:
         fused: The fused image, at least 2×2.
-        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"lt_unit"``
+        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"unit"``
             is ``"mean"`` on [0, 1] grey levels, so divided by 255.
     """
     image = levels(fused)
     across, down = jnp.square(jnp.diff(image, axis=1)), jnp.square(jnp.diff(image, axis=0))
     match variant:
-        case "mean" | "lt_unit":
+        case "mean" | "unit":
             value = jnp.sqrt(jnp.mean(across) + jnp.mean(down))
-            return value / 255 if variant == "lt_unit" else value
+            return value / 255 if variant == "unit" else value
         case "vifb":
             return jnp.sqrt((jnp.sum(across) + jnp.sum(down)) / image.size)
-    raise unknown_variant("SF", variant, ["mean", "vifb", "lt_unit"])
+    raise unknown_variant("SF", variant, ["mean", "vifb", "unit"])

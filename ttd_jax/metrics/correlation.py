@@ -42,7 +42,7 @@ def sum_of_correlations_of_differences(fused: Gray, sources: GrayStack, *, varia
 
     :math:`\sum_m r(F - \bar S_{\setminus m}, S_m)`, in [-M, M], where :math:`\bar S_{\setminus m}` is the
     mean of the other sources; for two sources that is :math:`r(F - B, A) + r(F - A, B)` (Aslantas and Bendes
-    2015, Eq. 3).
+    2015).
 
     Args:
         fused: The fused image.
@@ -51,6 +51,6 @@ def sum_of_correlations_of_differences(fused: Gray, sources: GrayStack, *, varia
     """
     if variant != "sum":
         raise unknown_variant("SCD", variant, ["sum"])
-    sources = levels(sources)
-    others = (jnp.sum(sources, axis=0) - sources) / (len(sources) - 1)
-    return jnp.sum(_pearson(levels(fused) - others, sources))
+    stack = levels(sources)
+    others = (jnp.sum(stack, axis=0) - stack) / (len(stack) - 1)
+    return jnp.sum(_pearson(levels(fused) - others, stack))

@@ -3,6 +3,7 @@
 Images are ``(..., H, W)`` floating grey levels; each image of a stack is treated alone.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -23,10 +24,11 @@ _DMEY_HALF = (
     -0.024348745906078023, 0.0637390243228016, 0.030655091960824263, -0.13284520043622938,
     -0.035087555656258346, 0.44459300275757724, 0.7445855923188063,
 )  # fmt: skip
-DMEY_LOW = np.array(_DMEY_HALF + _DMEY_HALF[-2:0:-1])
-DMEY_HIGH = DMEY_LOW[::-1] * np.where(np.arange(DMEY_LOW.size) % 2, 1, -1)
+DMEY_LOW: Kernel = _DMEY_HALF + _DMEY_HALF[-2:0:-1]
+DMEY_HIGH: Kernel = tuple(tap if i % 2 else -tap for i, tap in enumerate(DMEY_LOW[::-1]))
 
 
+@jax.jit
 def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
     """Thinned Sobel edges: squared strength above four times its mean, and a maximum across the edge.
 
@@ -48,6 +50,7 @@ def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
     return jnp.pad(found, [(0, 0)] * (image.ndim - 2) + [(1, 1), (1, 1)])
 
 
+@jax.jit
 def cosine_transform(image: Float[Array, "... H W"]) -> Float[Array, "... H W"]:
     """Orthonormal two-dimensional discrete cosine transform (DCT-II) of the whole image."""
     height, width = image.shape[-2:]
@@ -69,9 +72,9 @@ def _cosines(size: int) -> Float[np.ndarray, "N N"]:
     return basis
 
 
+@jax.jit
 def meyer_wavelet(image: Float[Array, "... H W"]) -> Float[Array, "... h w"]:
-    """One level of the "dmey" wavelet transform with mirrored borders, its four parts tiled, brought to [0,
-    1].
+    """One level of the "dmey" wavelet transform, mirrored borders, four parts tiled, brought to [0, 1].
 
     Approximation and horizontal detail above, vertical and diagonal detail below.
     """
@@ -88,9 +91,9 @@ def meyer_wavelet(image: Float[Array, "... H W"]) -> Float[Array, "... h w"]:
 def _decimate(image: Float[Array, "... H W"], kernel: Kernel, axis: int) -> Float[Array, "..."]:
     """Convolution with mirrored borders, every second sample.
 
-    The kernel's tails are 1e-8 of its middle, so beside a flat region the result is rounding error, which window
-    statistics then blow up to full range. To give what others give, the terms are added one after the other,
-    and the choice, which changes no value, keeps the compiler from a fused multiply-add.
+    The kernel's tails are 1e-8 of its middle, so beside a flat region the result is rounding error, which
+    window statistics then blow up to full range. To give what others give, the terms are added one after the
+    other, and the choice, which changes no value, keeps the compiler from a fused multiply-add.
     """
     margin = [(0, 0)] * image.ndim
     margin[axis] = (len(kernel) - 1,) * 2

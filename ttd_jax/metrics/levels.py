@@ -8,6 +8,7 @@ the same 256 bins.
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -27,6 +28,7 @@ _STRETCHED = np.floor(np.arange(256) / np.maximum(_SPANS, 1) * 255 + 0.5).clip(0
 """Level by the span of levels in the image and the distance from the lowest."""
 
 
+@jax.jit
 def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
     """The image as floating grey levels, 0 to 255.
 
@@ -50,7 +52,7 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
 
 
 def double_precision() -> AbstractContextManager:
-    """A context in which arrays can be float64 whatever the setting; convert on the way in and on the way out."""
+    """A context in which arrays can be float64 whatever the setting; convert on the way in and out."""
     return jax.enable_x64(True)
 
 
@@ -59,6 +61,7 @@ def whole_levels(image: Gray | GrayStack) -> Int[Array, "..."]:
     return jnp.clip(jnp.round(levels(image)), 0, 255).astype(jnp.int32)
 
 
+@partial(jax.jit, static_argnames="unit")
 def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
     """Grey levels stretched to the whole of 0 to 255 and rounded, halves up; NaN for a single level but 0.
 
@@ -81,6 +84,11 @@ def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
         whole = whole & (image == jnp.round(image))
         stretched = jnp.where(whole, by_offset[jnp.where(whole, image - low, 0).astype(jnp.int32)], stretched)
     return jnp.where((low == 0) & (high == 0), image, stretched)
+
+
+def undefined() -> Score:
+    """NaN, for an image that a metric's windows do not fit."""
+    return jnp.full((), jnp.nan)
 
 
 def unknown_variant(metric: str, variant: str, choices: Iterable[str]) -> InputError:

@@ -5,15 +5,22 @@
 """
 
 import math
-from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
-from ttd_jax.ops.filters import Kernel, box_kernel, gaussian_kernel, local_covariance, local_mean
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, undefined, unknown_variant
+from ttd_jax.ops.filters import (
+    Kernel,
+    box_kernel,
+    gaussian_kernel,
+    local_covariance,
+    local_mean,
+    local_variance,
+    pixel_mean,
+)
 
 GAUSSIAN_11 = gaussian_kernel(11, 1.5)
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -41,34 +48,55 @@ _FORMS = {
 }
 
 
-def combine_sources(values: Float[Array, " M"], how: str) -> Score:
-    """One number of one per source: their ``"sum"`` or ``"mean"``."""
-    return jnp.sum(values) if how == "sum" else jnp.mean(values)
+class Local(NamedTuple):
+    """An image with its mean and variance in every window."""
+
+    image: Float[Array, "H W"]
+    mean: Float[Array, "h w"]
+    variance: Float[Array, "h w"]
+
+
+def local_statistics(image: Float[Array, "H W"], kernel: Kernel) -> Local:
+    """The image with its mean and variance in every window."""
+    return Local(image, local_mean(image, kernel), local_variance(image, kernel))
 
 
 def ssim_terms(
-    x: Float[Array, "*B H W"],
-    y: Float[Array, "*B H W"],
-    kernel: Kernel,
-    data_range: float,
-    unbias: float = 1.0,
-) -> tuple[Float[Array, "*B h w"], Float[Array, "*B h w"]]:
+    x: Local, y: Local, kernel: Kernel, data_range: float, unbias: float = 1.0
+) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Luminance and contrast-structure terms of SSIM for every window; their product is the SSIM map."""
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_x, mean_y = local_mean(x, kernel), local_mean(y, kernel)
+    covariance = local_covariance(x.image, y.image, kernel)
+    return _terms(x.mean, y.mean, x.variance, y.variance, covariance, data_range, unbias)
+
+
+@jax.jit
+def _terms(
+    mean_x: Array,
+    mean_y: Array,
+    variance_x: Array,
+    variance_y: Array,
+    covariance: Array,
+    data_range: float,
+    unbias: float,
+) -> tuple[Array, Array]:
+    c1, c2 = jnp.square(0.01 * data_range), jnp.square(0.03 * data_range)
     luminance = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-    variances = local_covariance(x, x, kernel) + local_covariance(y, y, kernel)
-    structure = (2 * unbias * local_covariance(x, y, kernel) + c2) / (unbias * variances + c2)
+    structure = (2 * unbias * covariance + c2) / (unbias * (variance_x + variance_y) + c2)
     return luminance, structure
 
 
-@partial(jax.jit, static_argnames="variant")
+@jax.jit
+def _mean_product(luminance: Array, structure: Array) -> Score:
+    return pixel_mean(luminance * structure)
+
+
 def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
     r"""SSIM of the fused image with each source, averaged or summed: higher is better.
 
-    :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}{(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 +
-    C_2)}` with :math:`C_1 = (0.01 L)^2` and :math:`C_2 = (0.03 L)^2`, averaged over windows (Wang et al.
-    2004, Eq. 13). At most 1 where sources are averaged and M where they are summed, for identical images.
+    :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}
+    {(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 + C_2)}`
+    with :math:`C_1 = (0.01 L)^2` and :math:`C_2 = (0.03 L)^2`, averaged over windows (Wang et al.
+    2004, Eq. 13). For identical images 1, or M where sources are summed.
 
     Args:
         fused: The fused image.
@@ -86,22 +114,24 @@ def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wa
     if variant not in _FORMS:
         raise unknown_variant("SSIM", variant, _FORMS)
     form = _FORMS[variant]
-    sources = levels(sources)
-    images = jnp.broadcast_to(levels(fused), sources.shape)
+    images = [levels(fused), *levels(sources)]
     if form.border != "valid":
-        half = len(form.kernel) // 2
-        margin = [(0, 0), (half, half), (half, half)]
-        images, sources = (
-            jnp.pad(images, margin, mode=form.border),
-            jnp.pad(sources, margin, mode=form.border),
-        )
-    if min(images.shape[1:]) < len(form.kernel):
-        return jnp.full((), jnp.nan)
-    luminance, structure = ssim_terms(images, sources, form.kernel, form.data_range, form.unbias)
-    return combine_sources(jnp.mean(luminance * structure, axis=(-2, -1)), form.combine)
+        images = [jnp.pad(image, len(form.kernel) // 2, mode=form.border) for image in images]
+    if min(images[0].shape) < len(form.kernel):
+        return undefined()
+    target, *others = [local_statistics(image, form.kernel) for image in images]
+    values = [
+        _mean_product(*ssim_terms(target, other, form.kernel, form.data_range, form.unbias))
+        for other in others
+    ]
+    return _combine(values, form.combine)
 
 
-@partial(jax.jit, static_argnames="variant")
+def _combine(values: list[Score], how: str) -> Score:
+    total = jnp.sum(jnp.stack(values))
+    return total if how == "sum" else total / len(values)
+
+
 def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
     r"""MS-SSIM of the fused image with each source, averaged or summed: higher is better.
 
@@ -116,26 +146,28 @@ def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant
     """
     if variant not in ("wang", "sum"):
         raise unknown_variant("MS-SSIM", variant, ["wang", "sum"])
-    sources = levels(sources)
-    images = jnp.broadcast_to(levels(fused), sources.shape)
-    scales = len(MS_SSIM_WEIGHTS)
-    if min(images.shape[1:]) < len(GAUSSIAN_11) * 2 ** (scales - 1):
-        return jnp.full((), jnp.nan)
-    value = jnp.ones(len(sources), images.dtype)
+    images = [levels(fused), *levels(sources)]
+    coarsest = len(MS_SSIM_WEIGHTS) - 1
+    if min(images[0].shape) < len(GAUSSIAN_11) * 2**coarsest:
+        return undefined()
+    values = [jnp.ones((), images[0].dtype) for _ in images[1:]]
     for scale, weight in enumerate(MS_SSIM_WEIGHTS):
         if scale:
-            images, sources = halve(images), halve(sources)
-        luminance, structure = ssim_terms(images, sources, GAUSSIAN_11, 255)
-        map_ = luminance * structure if scale == scales - 1 else structure
-        value = value * jnp.maximum(jnp.mean(map_, axis=(-2, -1)), 0) ** weight
-    return combine_sources(value, "mean" if variant == "wang" else "sum")
+            images = [halve(image) for image in images]
+        target, *others = [local_statistics(image, GAUSSIAN_11) for image in images]
+        for m, other in enumerate(others):
+            luminance, structure = ssim_terms(target, other, GAUSSIAN_11, 255)
+            mean = _mean_product(luminance, structure) if scale == coarsest else pixel_mean(structure)
+            values[m] = values[m] * jnp.maximum(mean, 0) ** weight
+    return _combine(values, "mean" if variant == "wang" else "sum")
 
 
+@jax.jit
 def halve(image: Float[Array, "*B H W"]) -> Float[Array, "*B h w"]:
-    """Half the size: the mean of every 2×2 pixels, the last row or column mirrored where the size is odd."""
+    """Half the size: the mean of every 2×2 pixels, the last row or column repeated where the size is odd."""
     height, width = image.shape[-2:]
     if height % 2 or width % 2:
         margin = [(0, 0)] * (image.ndim - 2) + [(0, height % 2), (0, width % 2)]
         image = jnp.pad(image, margin, mode="edge")
     tiles = image.reshape(*image.shape[:-2], math.ceil(height / 2), 2, math.ceil(width / 2), 2)
-    return jnp.mean(tiles, axis=(-3, -1))
+    return (tiles[..., 0, :, 0] + tiles[..., 0, :, 1] + tiles[..., 1, :, 0] + tiles[..., 1, :, 1]) / 4
