@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
+from ttd_jax.ops.elementary import arctan
 from ttd_jax.ops.filters import pixel_mean, pixel_sum, sobel
 
 _WEAK = 0.001  # the weight of an edge below strength 2 in the measures of Petrovic
@@ -75,7 +76,7 @@ def _xydeas_edges(image: Float[Array, "... H W"]) -> _Edges:
     # vertical gradient is +pi/2, and an angle near it on the other side of the jump counts as the largest
     # turn.
     slope = -down / jnp.where(right == 0, 1, right)
-    orientation = jnp.where(right == 0, jnp.pi / 2, jnp.arctan(slope))
+    orientation = jnp.where(right == 0, jnp.pi / 2, arctan(slope))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
 
 
@@ -130,7 +131,7 @@ def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> S
 def _petrovic_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = (part / 8 for part in sobel(image, "reflect"))
     slope = right / jnp.where(down == 0, 1, down)
-    orientation = jnp.where(down == 0, jnp.sign(right) * (jnp.pi / 2), jnp.arctan(slope))
+    orientation = jnp.where(down == 0, jnp.sign(right) * (jnp.pi / 2), arctan(slope))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
 
 
@@ -178,5 +179,5 @@ def _liu(target: _Edges, source: _Edges) -> Score:
 @jax.jit
 def _liu_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = sobel(image, "constant")
-    orientation = jnp.arctan(down / jnp.where(right == 0, _TINY, right))
+    orientation = arctan(down / jnp.where(right == 0, _TINY, right))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)

@@ -15,6 +15,7 @@ from jaxtyping import Array, Float
 
 from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, undefined, unknown_variant
 from ttd_jax.metrics.structural import GAUSSIAN_11, halve
+from ttd_jax.ops.elementary import tan_half_turn
 from ttd_jax.ops.filters import Kernel, box_kernel, local_covariance, local_variance, pixel_mean
 
 _SIZE = 11
@@ -89,8 +90,8 @@ def _factors(covariances: Covariances) -> list[Float[Array, "h w"]]:
     contrasts = [norm + 0.001 for norm in norms]
     norm_of_sum = jnp.sqrt(jnp.maximum(_quadratic_form(products, [jnp.ones_like(norms[0])] * len(norms)), 0))
     agreement = jnp.minimum((norm_of_sum + _TINY) / (_sum(norms) + _TINY), 1)
-    power = jnp.minimum(jnp.tan(jnp.pi / 2 * jnp.minimum(agreement, 0.95)), 10)  # tan(0.95 pi / 2) > 10
-    weights = [(contrast / _SIZE) ** power + _TINY for contrast in contrasts]
+    power = jnp.minimum(tan_half_turn(jnp.minimum(agreement, 0.95)), 10)  # tan(0.95 pi / 2) > 10
+    weights = [jnp.exp(power * jnp.log(contrast / _SIZE)) + _TINY for contrast in contrasts]
     total = _sum(weights)
     factors = [weight / total / contrast for weight, contrast in zip(weights, contrasts, strict=True)]
     length = jnp.sqrt(jnp.maximum(_quadratic_form(products, factors), 0))

@@ -80,12 +80,13 @@ def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: str 
         if variant == "wavelet":
             images = [image.astype(float) for image in images]
         target, *others = [FEATURES[variant](image) for image in images]
-        means = [_mean_similarity(other, target) for other in others]
+        q = _distribution(target)
+        means = [_mean_similarity(other, target, _distribution(other), q) for other in others]
         return jnp.mean(jnp.stack(means)).astype(dtype)
 
 
-def _mean_similarity(source: Float[Array, "H W"], fused: Float[Array, "H W"]) -> Score:
-    pair = _paired(source, fused)
+def _mean_similarity(source: Float[Array, "H W"], fused: Float[Array, "H W"], p: Planes, q: Planes) -> Score:
+    pair = _paired(p, q)
     phi = _share_of_bound(pair)
     return _mean_share(pair, phi, _entropy_on_bound(pair, phi), source, fused)
 
@@ -101,8 +102,7 @@ class _Pair(NamedTuple):
 
 
 @jax.jit
-def _paired(source: Float[Array, "H W"], fused: Float[Array, "H W"]) -> _Pair:
-    p, q = _distribution(_windows(source)), _distribution(_windows(fused))
+def _paired(p: Planes, q: Planes) -> _Pair:
     correlation = _correlation(p, q)
     # The lower Fréchet bound is the upper bound with one order reversed.
     q = [jnp.where(correlation >= 0, a, b) for a, b in zip(q, q[::-1], strict=True)]
@@ -145,12 +145,25 @@ def _windows(feature: Float[Array, "*B H W"]) -> Planes:
     return [feature[..., y : y + height, x : x + width] for y, x in offsets]
 
 
-def _distribution(window: Planes) -> Planes:
-    """The window less its minimum, with sum 1; uniform where the window is flat."""
-    low, high = reduce(jnp.minimum, window), reduce(jnp.maximum, window)
-    share = [jnp.where(low == high, 1, (cell - low)) for cell in window]
-    total = _sum(share)
-    return [cell / total for cell in share]
+def _distribution(feature: Float[Array, "H W"]) -> Planes:
+    """Each window less its minimum, with sum 1; uniform where the window is flat."""
+    return _shares(feature, *_extent(feature))
+
+
+@jax.jit
+def _extent(feature: Array) -> tuple[Array, Array]:
+    """The minimum of each window, and what the sum of the rest is; 0 where the window is flat."""
+    window = _windows(feature)
+    low = reduce(jnp.minimum, window)
+    return low, _sum(cell - low for cell in window)
+
+
+@jax.jit
+def _shares(feature: Array, low: Array, total: Array) -> Planes:
+    flat = total == 0
+    return [
+        jnp.where(flat, 1 / _CELLS, (cell - low) / jnp.where(flat, 1, total)) for cell in _windows(feature)
+    ]
 
 
 def _correlation(p: Planes, q: Planes) -> Array:

@@ -1,7 +1,7 @@
 """From images as users have them to the grey planes that metrics read, with every check on the way."""
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Real
@@ -16,7 +16,7 @@ _ROUNDING = 1e-6  # how far a float may lie outside [0, 1]
 
 
 def planes(
-    fused: object, sources: object, channel: Channel
+    fused: Any, sources: Any, channel: Channel
 ) -> list[tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]]:
     """The fused image and its sources as one pair of grey planes, or three of them for ``"rgb"`` in colour.
 
@@ -34,8 +34,8 @@ def planes(
     return [_pair([_luma(image, whole=channel == "gray") for image in images])]
 
 
-def gray_pair(fused: object, sources: object) -> tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]:
-    """The fused image and its sources as grey planes of whole levels, for metrics that have no colour form."""
+def gray_pair(fused: Any, sources: Any) -> tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]:
+    """The same as one pair of grey planes, for metrics that have no colour form."""
     return planes(fused, sources, "gray")[0]
 
 
@@ -49,10 +49,10 @@ def _luma(image: np.ndarray, whole: bool) -> np.ndarray:
     if image.ndim == 2:
         return image
     if whole and image.dtype == np.uint8:
-        # In float32 and rounded half to even this is OpenCV's grey, ties included.
-        weights = np.array(_LUMA, np.float32)
-        luma = image[..., 0] * weights[0] + image[..., 1] * weights[1] + image[..., 2] * weights[2]
-        return np.round(luma).astype(np.uint8)
+        # OpenCV adds in this order with fused multiply-adds in float32; the order decides some of the ties.
+        red, green, blue = (image[..., k].astype(np.float64) * np.float32(_LUMA[k]) for k in range(3))
+        luma = (blue + green.astype(np.float32)).astype(np.float32)
+        return np.round((red + luma).astype(np.float32)).astype(np.uint8)
     return image.astype(np.float64) @ np.array(_LUMA) / _FULL_SCALE[_depth(image)]
 
 
@@ -60,8 +60,8 @@ def _depth(image: np.ndarray) -> str:
     return "float" if np.issubdtype(image.dtype, np.floating) else image.dtype.name
 
 
-def _checked(fused: object, sources: object) -> list[np.ndarray]:
-    if not isinstance(sources, Sequence) and np.ndim(sources) < 3:  # type: ignore[arg-type]
+def _checked(fused: Any, sources: Any) -> list[np.ndarray]:
+    if not isinstance(sources, Sequence) and np.ndim(sources) < 3:
         raise InputError("sources is a list of at least two images, or an array (M, H, W) or (M, H, W, 3)")
     named = [("fused", _image(fused, "fused"))]
     named += [(f"sources[{m}]", _image(source, f"sources[{m}]")) for m, source in enumerate(sources)]
@@ -85,7 +85,7 @@ def _checked(fused: object, sources: object) -> list[np.ndarray]:
     return [image for _, image in named]
 
 
-def _image(image: object, name: str) -> np.ndarray:
+def _image(image: Any, name: str) -> np.ndarray:
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]

@@ -231,7 +231,7 @@ _METRICS = [
             "petrovic": "root of the product, weighted by strength^1.5",
             "zl": "other constants, mean of the ratio per pixel",
         },
-        _conventions(xydeas="standard cddfuse tang tang-published zoo", vifb="vifb mefb"),
+        _conventions(xydeas="standard cddfuse tang zoo", vifb="vifb mefb"),
         "Xydeas and Petrovic, Electron. Lett. 36, 2000",
     ),
     Metric(

@@ -5,7 +5,7 @@ that is applied along both image axes, so that a window is its outer product wit
 *valid* part, one pixel for every place where the window lies inside the image: pad first (``jnp.pad``) for
 another border rule.
 
-A filter is written out as a sum of shifted images, which compiles to one vectorised loop: on a CPU some 80
+A filter is written out as a sum of shifted images, which compiles to one vectorised loop: on a CPU many
 times faster than a convolution with a single channel. Compilers fuse too much of it, though. What is a
 function under its own ``jit`` here is a step whose result is worth storing; inside another ``jit`` the values
 are the same, and the steps may be computed once for every pixel that reads them.
