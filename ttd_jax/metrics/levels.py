@@ -1,9 +1,10 @@
 """What a metric reads: grey images of any supported dtype as grey levels 0 to 255.
 
-uint8 holds the levels themselves. uint16 (0 to 65535) is divided by 257. Floats hold [0, 1] and are
-multiplied by 255. The result has JAX's default float dtype: float32, or float64 while ``jax_enable_x64`` is
-on. Metrics over histograms round to whole levels first, half to even, so a 16-bit or float image falls into
-the same 256 bins.
+uint8 holds the levels themselves. uint16 (0 to 65535) is divided by 257. Floats hold [0, 1] and are multiplied
+by 255. The result has JAX's default float dtype: float32, or float64 while ``jax_enable_x64`` is on. A level
+within 1e-4 of a whole one counts as whole, so that an 8-bit image gives the same numbers after any scaling.
+Metrics over histograms round all levels to whole ones, half to even: a 16-bit or float image falls into the same
+256 bins.
 """
 
 from collections.abc import Iterable
@@ -40,15 +41,20 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
     if image.dtype == jnp.uint8:
         return image.astype(dtype)
     if image.dtype == jnp.uint16:
-        return image.astype(dtype) / 257
+        return _snapped(image.astype(dtype) / 257)
     if jnp.issubdtype(image.dtype, jnp.floating):
-        # Scaled in its own precision: float32(v / 255) * 255 is v again, exactly, for every level v.
         wide = image if image.dtype.itemsize >= 4 else image.astype(jnp.float32)
-        return (wide * 255).astype(dtype)
+        return _snapped((wide * 255).astype(dtype))
     raise InputError(
         "expected uint8 (0 to 255), uint16 (0 to 65535) or floats in [0, 1]; "
         f"got {image.dtype}: convert the image"
     )
+
+
+def _snapped(level: Array) -> Array:
+    """Levels that are whole but for rounding error made whole: some metrics ask whether two are equal."""
+    whole = jnp.round(level)
+    return level + lax.stop_gradient(jnp.where(jnp.abs(whole - level) < 1e-4, whole - level, 0))
 
 
 def double_precision() -> AbstractContextManager:

@@ -31,7 +31,7 @@ def piella(fused: Gray, sources: GrayStack, *, variant: str = "Qw") -> Score:
             the last two.
     """
     if variant not in ("Q", "Qw", "Qe", "Qe_mefb"):
-        raise unknown_variant("Qw", variant, ["Q", "Qw", "Qe", "Qe_mefb"])
+        raise unknown_variant("Qw", variant, ["Qw", "Q", "Qe", "Qe_mefb"])
     images = [levels(fused), *levels(sources)]
     if min(images[0].shape) < len(GAUSSIAN_11):
         return undefined()

@@ -69,10 +69,9 @@ def local_covariance(
     r"""Weighted covariance of two images in every window, ``(..., H - K + 1, W - K + 1)``.
 
     :math:`\sum_i k_i (x_i - \bar x)(y_i - \bar y)` with weights of sum 1, computed by the law of total
-    covariance: the covariance within each column of the window, then that of the column means. Both are taken
-    of differences from the middle sample, which loses no more than a factor of one over its weight, so
-    float32 keeps its precision where E[xy] - E[x]E[y] of the levels themselves would lose all of it; windows
-    of one level have a variance of exactly zero.
+    covariance: the covariance within each column of the window, then that of the column means, both of
+    differences from the middle sample. Float32 then serves where E[xy] - E[x]E[y] would lose every digit, and
+    windows of one level have a variance of exactly zero.
     """
     return _covariance_of_columns(*_covariance_along_rows(x, y, kernel), kernel)
 
