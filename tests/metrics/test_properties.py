@@ -60,14 +60,14 @@ def test_order_of_sources_does_not_matter(fused, sources, values):
 
 def test_a_folder_is_mapped(fused, sources):
     folder = [(fused, sources), (fused[::-1], sources), (sources[1], sources[::-1])]
-    names = ["EN", "MI", "AG", "SCD", "PSNR", "SSIM", "Qabf", "Nabf", "Qcb", "Qcv", "FMI", "MEF-SSIM"]
-    variants = resolve_variants(names)
-    mapped = jax.vmap(lambda f, s: score(f, s, variants))(
-        np.stack([f for f, _ in folder]), np.stack([s for _, s in folder])
-    )
+    stacked = np.stack([f for f, _ in folder]), np.stack([s for _, s in folder])
+    names = ["EN", "MI", "AG", "SCD", "PSNR", "SSIM", "Qabf", "Qcb", "Qcv"]
+    mapped = jax.vmap(lambda f, s: score(f, s, resolve_variants(names)))(*stacked)
     for i, pair in enumerate(folder):
         single = evaluate(*pair, metrics=names)
         assert {name: float(mapped[name][i]) for name in names} == pytest.approx(single, rel=1e-5)
+    shapes = jax.eval_shape(jax.vmap(lambda f, s: score(f, s, resolve_variants())), *stacked)
+    assert {name: value.shape for name, value in shapes.items()} == dict.fromkeys(METRICS, (3,))
 
 
 def test_another_jit_around_gives_the_same(fused, sources):
@@ -184,11 +184,11 @@ small = arrays(np.uint8, (3, 24, 26), elements=st.integers(0, 255), fill=st.inte
 @given(small)
 def test_bounds_on_any_image(images):
     fused, sources = images[0], images[1:]
-    found = evaluate(fused, sources, metrics=["EN", "MI", "CC", "SSIM", "Qabf", "Nabf", "Labf", "Qcb", "FMI"])
+    found = evaluate(fused, sources, metrics=["EN", "MI", "CC", "SSIM", "Qabf", "Nabf", "Labf"])
     tolerance = 1e-5
     assert -tolerance <= found["EN"] <= 8
     assert -tolerance <= found["MI"] <= 2 * found["EN"] + tolerance
-    for name, low in {"CC": -1, "SSIM": -1, "Qabf": 0, "Nabf": 0, "Labf": 0, "Qcb": 0}.items():
+    for name, low in {"CC": -1, "SSIM": -1, "Qabf": 0, "Nabf": 0, "Labf": 0}.items():
         assert np.isnan(found[name]) or low - tolerance <= found[name] <= 1 + tolerance, name
 
 

@@ -28,10 +28,14 @@ def test_local_mean_and_covariance(kernel, image):
     np.testing.assert_allclose(
         filters.local_mean(jnp.asarray(image), kernel), valid(image, kernel), rtol=1e-5
     )
+    moments = filters.local_moments([image[0], image[1]], kernel, ((0, 1), (1, 0)))
     covariance = valid(x * y, kernel) - valid(x, kernel) * valid(y, kernel)
-    np.testing.assert_allclose(filters.local_covariance(*image, kernel), covariance, rtol=1e-4, atol=1e-2)
-    variance = valid(x * x, kernel) - valid(x, kernel) ** 2
-    np.testing.assert_allclose(filters.local_variance(image[0], kernel), variance, rtol=1e-4)
+    for found in moments.covariances:
+        np.testing.assert_allclose(found, covariance, rtol=1e-4, atol=1e-2)
+    for k, plane in enumerate((x, y)):
+        np.testing.assert_allclose(moments.means[k], valid(plane, kernel), rtol=1e-5)
+        variance = valid(plane * plane, kernel) - valid(plane, kernel) ** 2
+        np.testing.assert_allclose(moments.variances[k], variance, rtol=1e-4)
 
 
 def test_gaussian_kernels():
@@ -46,14 +50,16 @@ def test_variance_keeps_its_precision_in_float32():
     image = (250 + texture).astype(np.float32)
     kernel = filters.gaussian_kernel(11, 1.5)
     exact = valid(image.astype(float) ** 2, kernel) - valid(image.astype(float), kernel) ** 2
-    np.testing.assert_allclose(filters.local_variance(jnp.asarray(image), kernel), exact, rtol=5e-4)
+    (found,) = filters.local_moments([jnp.asarray(image)], kernel).variances
+    np.testing.assert_allclose(found, exact, rtol=5e-4)
     naive = valid(image**2, kernel) - valid(image, kernel) ** 2
     assert np.max(np.abs(naive - exact) / exact) > 1
 
 
 def test_variance_of_one_level_is_zero():
     for kernel in (filters.gaussian_kernel(17, 3.4), filters.box_kernel(11)):
-        assert not np.any(filters.local_variance(jnp.full((30, 30), 254.7), kernel))
+        (variance,) = filters.local_moments([jnp.full((30, 30), 254.7)], kernel).variances
+        assert not np.any(variance)
 
 
 @pytest.mark.parametrize(

@@ -5,20 +5,21 @@
 """
 
 import operator
-from functools import reduce
-from itertools import combinations_with_replacement
+from functools import partial, reduce
+from itertools import combinations
 from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, undefined, unknown_variant
-from ttd_jax.metrics.structural import GAUSSIAN_11, halve
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.metrics.structural import GAUSSIAN_11, halve, with_first
 from ttd_jax.ops.elementary import tan_half_turn
-from ttd_jax.ops.filters import Kernel, box_kernel, local_covariance, local_variance, pixel_mean
+from ttd_jax.ops.filters import Moments, box_kernel, local_moments, pixel_mean
 
 _SIZE = 11
+_BOX = box_kernel(_SIZE)
 _TINY = 2.0**-52  # double precision's epsilon, as published, whatever the dtype here
 _WEIGHTS = (0.0448, 0.2856, 0.3001)
 
@@ -48,38 +49,38 @@ def multi_exposure_structural_similarity(
     """
     if variant not in ("multiscale", "single"):
         raise unknown_variant("MEF-SSIM", variant, ["multiscale", "single"])
-    image, stack = levels(fused), list(levels(sources))
+    images = separate(fused, sources)
     weights = _WEIGHTS if variant == "multiscale" else (1.0,)
-    if min(image.shape) < _SIZE * 2 ** (len(weights) - 1):
+    if min(images[0].shape) < _SIZE * 2 ** (len(weights) - 1):
         return undefined()
-    value = jnp.ones((), image.dtype)
+    value = jnp.ones((), images[0].dtype)
     for scale, weight in enumerate(weights):
-        if scale:
-            image, stack = halve(image), [halve(source) for source in stack]
-        value = value * jnp.maximum(_mean_score(image, stack), 0) ** (weight / sum(weights))
+        images = [halve(image) for image in images] if scale else images
+        value = value * jnp.maximum(_mean_score(images), 0) ** (weight / sum(weights))
     return value
 
 
-def _mean_score(fused: Float[Array, "H W"], sources: list[Float[Array, "H W"]]) -> Score:
-    """The mean score of all windows.
+def _mean_score(images: list[Float[Array, "H W"]]) -> Score:
+    """The mean score of all windows, of the fused image and its sources.
 
     The wanted block is a sum of centred source windows with factors a_m, so every moment that the score needs
     is a form in the factors: its variance is sum_mn a_m a_n cov(x_m, x_n), its covariance with F sum_m a_m
     cov(x_m, F).
     """
-    factors = _factors(_covariances(sources, box_kernel(_SIZE)))
-    with_fused = [local_covariance(fused, source, GAUSSIAN_11) for source in sources]
-    windowed = _covariances(sources, GAUSSIAN_11)
-    return _score(factors, windowed, with_fused, local_variance(fused, GAUSSIAN_11))
+    count = len(images) - 1
+    among = tuple(combinations(range(count), 2))
+    boxed = local_moments(images[1:], _BOX, among)
+    factors = _factors(_covariances(boxed.variances, boxed.covariances, among))
+    windowed = local_moments(images, GAUSSIAN_11, (*with_first(count), *((m + 1, n + 1) for m, n in among)))
+    return _score(factors, windowed, among)
 
 
-def _covariances(sources: list[Array], kernel: Kernel) -> Covariances:
-    return {
-        (m, n): local_variance(sources[m], kernel)
-        if m == n
-        else local_covariance(sources[m], sources[n], kernel)
-        for m, n in combinations_with_replacement(range(len(sources)), 2)
-    }
+def _covariances(
+    variances: list[Array], covariances: list[Array], pairs: tuple[tuple[int, int], ...]
+) -> Covariances:
+    return {(m, m): variance for m, variance in enumerate(variances)} | dict(
+        zip(pairs, covariances, strict=True)
+    )
 
 
 @jax.jit
@@ -100,14 +101,14 @@ def _factors(covariances: Covariances) -> list[Float[Array, "h w"]]:
     return [factor * scale for factor in factors]
 
 
-@jax.jit
-def _score(
-    factors: list[Array], covariances: Covariances, with_fused: list[Array], fused_variance: Array
-) -> Score:
-    constant = (0.03 * 255) ** 2
+@partial(jax.jit, static_argnames="among")
+def _score(factors: list[Array], windowed: Moments, among: tuple[tuple[int, int], ...]) -> Score:
+    count = len(factors)
+    with_fused, of_sources = windowed.covariances[:count], windowed.covariances[count:]
+    wanted = _quadratic_form(_covariances(windowed.variances[1:], of_sources, among), factors)
     covariance = _sum([a * b for a, b in zip(factors, with_fused, strict=True)])
-    variances = _quadratic_form(covariances, factors) + fused_variance
-    return pixel_mean((2 * covariance + constant) / (variances + constant))
+    constant = (0.03 * 255) ** 2
+    return pixel_mean((2 * covariance + constant) / (wanted + windowed.variances[0] + constant))
 
 
 def _quadratic_form(products: Covariances, factors: list[Array]) -> Float[Array, "h w"]:

@@ -32,7 +32,7 @@ from ttd_jax.metrics.levels import (
     GrayStack,
     Score,
     double_precision,
-    levels,
+    separate,
     undefined,
     unknown_variant,
 )
@@ -71,7 +71,7 @@ def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: str 
     """
     if variant not in FEATURES:
         raise unknown_variant("FMI", variant, FEATURES)
-    images = [levels(fused), *levels(sources)]
+    images = separate(fused, sources)
     dtype = images[0].dtype
     if min(images[0].shape) < _SIDE:
         return undefined()
@@ -134,8 +134,8 @@ def _sum(planes: Iterable[Array]) -> Array:
 
 
 def _plogp(p: Array) -> Array:
-    """-p log2 |p|, and 0 at 0; where phi exceeds 1 the mixture is slightly negative."""
-    return -p * jnp.log2(jnp.where(p == 0, 1, jnp.abs(p)))
+    """-p log |p|, and 0 at 0; where phi exceeds 1 the mixture is slightly negative."""
+    return -p * jnp.log(jnp.maximum(jnp.abs(p), jnp.finfo(p.dtype).tiny))
 
 
 def _windows(feature: Float[Array, "*B H W"]) -> Planes:
@@ -189,17 +189,22 @@ def _entropy_on_bound(pair: _Pair, phi: Array) -> Float[Array, "h w"]:
     piece is the one that ends at P_i, and that at Q_j has no length.
     """
     p, q, p_sums, q_sums, _ = pair
-    cuts = (p_sums, p, q_sums, q, jnp.less), (q_sums, q, p_sums, p, jnp.less_equal)
     terms = []
+    q_before_p = [[end < other for other in p_sums] for end in q_sums]
+    cuts = (
+        (p_sums, p, q_sums, q, lambda i, j: q_before_p[j][i]),
+        (q_sums, q, p_sums, p, lambda j, i: ~q_before_p[j][i]),
+    )
     for ends, shares, other_ends, other_shares, is_before in cuts:
         for i in range(_CELLS):
-            start = ends[i - 1] if i else jnp.zeros_like(ends[0])
+            start = jnp.zeros_like(phi)
             other_share = other_shares[0]  # of the cell that the piece lies in
             for j in range(_CELLS):
-                before = is_before(other_ends[j], ends[i])
-                start = jnp.where(before, jnp.maximum(start, other_ends[j]), start)
+                before = is_before(i, j)
+                start = jnp.where(before, other_ends[j], start)
                 if j + 1 < _CELLS:
                     other_share = jnp.where(before, other_shares[j + 1], other_share)
+            length = ends[i] - (jnp.maximum(start, ends[i - 1]) if i else start)
             rest = (1 - phi) * shares[i] * other_share
-            terms.append(_plogp(phi * (ends[i] - start) + rest) - _plogp(rest))
+            terms.append(_plogp(phi * length + rest) - _plogp(rest))
     return _sum(terms)

@@ -1,10 +1,10 @@
 """What a metric reads: grey images of any supported dtype as grey levels 0 to 255.
 
-uint8 holds the levels themselves. uint16 (0 to 65535) is divided by 257. Floats hold [0, 1] and are multiplied
-by 255. The result has JAX's default float dtype: float32, or float64 while ``jax_enable_x64`` is on. A level
-within 1e-4 of a whole one counts as whole, so that an 8-bit image gives the same numbers after any scaling.
-Metrics over histograms round all levels to whole ones, half to even: a 16-bit or float image falls into the same
-256 bins.
+uint8 holds the levels themselves. uint16 (0 to 65535) is divided by 257. Floats hold [0, 1] and are
+multiplied by 255. The result has JAX's default float dtype: float32, or float64 while ``jax_enable_x64`` is
+on. A level within 1e-4 of a whole one counts as whole, so that an 8-bit image gives the same numbers after
+any scaling. Metrics over histograms round all levels to whole ones, half to even: a 16-bit or float image
+falls into the same 256 bins.
 """
 
 from collections.abc import Iterable
@@ -49,6 +49,12 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
         "expected uint8 (0 to 255), uint16 (0 to 65535) or floats in [0, 1]; "
         f"got {image.dtype}: convert the image"
     )
+
+
+@jax.jit
+def separate(fused: Gray, sources: GrayStack) -> list[Float[Array, "H W"]]:
+    """The levels of the fused image and of each source, as images of their own."""
+    return [levels(fused), *levels(sources)]
 
 
 def _snapped(level: Array) -> Array:

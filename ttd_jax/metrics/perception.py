@@ -16,7 +16,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, stretch, unknown_variant
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, stretch, unknown_variant
 from ttd_jax.ops.filters import gaussian_kernel, local_mean, pixel_mean, sobel
 
 _FINE, _COARSE = (gaussian_kernel(31, sigma, normalize=False) for sigma in (2, 4))
@@ -44,26 +44,23 @@ def chen_blum(fused: Gray, sources: GrayStack, *, variant: str = "vifb") -> Scor
     if variant not in ("vifb", "mefb"):
         raise unknown_variant("Qcb", variant, ["vifb", "mefb"])
     unit = 255 if variant == "mefb" else 1
-    masked = [_masked_contrast(stretch(image, unit)) for image in (levels(fused), *levels(sources))]
-    return _preserved(masked[0], masked[1:])
+    images = [stretch(image, unit) for image in separate(fused, sources)]
+    return _preserved([_masked_contrast(_filtered(image, _sensitivity_chen_blum)) for image in images])
 
 
 @jax.jit
-def _preserved(kept: Float[Array, "H W"], wanted: list[Float[Array, "H W"]]) -> Score:
+def _preserved(contrasts: list[Float[Array, "H W"]]) -> Score:
+    kept, *wanted = contrasts
     shares = [jnp.where(one < kept, one / kept, kept / one) for one in wanted]
     weights = [jnp.square(one) for one in wanted]
     weighted = reduce(operator.add, [a * b for a, b in zip(weights, shares, strict=True)])
     return pixel_mean(weighted / reduce(operator.add, weights))
 
 
-def _masked_contrast(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
-    padded = jnp.pad(_filter_frequencies(image, _sensitivity_chen_blum), 15)
-    return _mask(local_mean(padded, _FINE), local_mean(padded, _COARSE))
-
-
 @jax.jit
-def _mask(fine: Array, coarse: Array) -> Array:
-    contrast = jnp.abs(fine / coarse - 1)
+def _masked_contrast(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
+    padded = jnp.pad(image, 15)
+    contrast = jnp.abs(local_mean(padded, _FINE) / local_mean(padded, _COARSE) - 1)
     return contrast**3 / (contrast**2 + 1e-4)
 
 
@@ -83,8 +80,8 @@ def chen_varshney(fused: Gray, sources: GrayStack, *, variant: str = "vifb") -> 
     """
     if variant != "vifb":
         raise unknown_variant("Qcv", variant, ["vifb"])
-    image, *stack = [stretch(image) for image in (levels(fused), *levels(sources))]
-    visible = [_filter_frequencies(source - image, _sensitivity_mannos_sakrison) for source in stack]
+    image, *stack = [stretch(image) for image in separate(fused, sources)]
+    visible = [_filtered(source - image, _sensitivity_mannos_sakrison) for source in stack]
     return _salient_difference(stack, visible)
 
 
@@ -122,7 +119,7 @@ def _sensitivity_mannos_sakrison(u: np.ndarray, v: np.ndarray, height: int, widt
 
 
 @partial(jax.jit, static_argnames="sensitivity")
-def _filter_frequencies(image: Float[Array, "H W"], sensitivity: Sensitivity) -> Float[Array, "H W"]:
+def _filtered(image: Float[Array, "H W"], sensitivity: Sensitivity) -> Float[Array, "H W"]:
     """The image after a real, even filter given on frequencies in [-1, 1), 1 being half the sampling rate."""
     height, width = image.shape
     u, v = np.meshgrid(2 * np.fft.rfftfreq(width), 2 * np.fft.fftfreq(height))

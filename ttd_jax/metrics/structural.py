@@ -5,22 +5,16 @@
 """
 
 import math
+import operator
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, undefined, unknown_variant
-from ttd_jax.ops.filters import (
-    Kernel,
-    box_kernel,
-    gaussian_kernel,
-    local_covariance,
-    local_mean,
-    local_variance,
-    pixel_mean,
-)
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.ops.filters import Kernel, box_kernel, gaussian_kernel, local_moments, pixel_mean
 
 GAUSSIAN_11 = gaussian_kernel(11, 1.5)
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -48,46 +42,49 @@ _FORMS = {
 }
 
 
-class Local(NamedTuple):
-    """An image with its mean and variance in every window."""
-
-    image: Float[Array, "H W"]
-    mean: Float[Array, "h w"]
-    variance: Float[Array, "h w"]
+def with_first(count: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of the first image, the fused one, with each of the ``count`` sources after it."""
+    return tuple((0, m + 1) for m in range(count))
 
 
-def local_statistics(image: Float[Array, "H W"], kernel: Kernel) -> Local:
-    """The image with its mean and variance in every window."""
-    return Local(image, local_mean(image, kernel), local_variance(image, kernel))
+class SsimMoments(NamedTuple):
+    """Local moments of the fused image x and one source y."""
+
+    mean_x: Float[Array, "h w"]
+    mean_y: Float[Array, "h w"]
+    variance_x: Float[Array, "h w"]
+    variance_y: Float[Array, "h w"]
+    covariance: Float[Array, "h w"]
+
+
+def by_source(images: list[Float[Array, "H W"]], kernel: Kernel) -> list[SsimMoments]:
+    """Local moments of the first image, the fused one, with each of the others."""
+    means, variances, covariances = local_moments(images, kernel, with_first(len(images) - 1))
+    return [
+        SsimMoments(means[0], means[m], variances[0], variances[m], covariances[m - 1])
+        for m in range(1, len(images))
+    ]
 
 
 def ssim_terms(
-    x: Local, y: Local, kernel: Kernel, data_range: float, unbias: float = 1.0
+    moments: SsimMoments, data_range: float, unbias: float = 1.0
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Luminance and contrast-structure terms of SSIM for every window; their product is the SSIM map."""
-    covariance = local_covariance(x.image, y.image, kernel)
-    return _terms(x.mean, y.mean, x.variance, y.variance, covariance, data_range, unbias)
+    x, y, variance_x, variance_y, covariance = moments
+    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
+    luminance = (2 * x * y + c1) / (x * x + y * y + c1)
+    return luminance, (2 * unbias * covariance + c2) / (unbias * (variance_x + variance_y) + c2)
 
 
-@jax.jit
-def _terms(
-    mean_x: Array,
-    mean_y: Array,
-    variance_x: Array,
-    variance_y: Array,
-    covariance: Array,
-    data_range: float,
-    unbias: float,
-) -> tuple[Array, Array]:
-    c1, c2 = jnp.square(0.01 * data_range), jnp.square(0.03 * data_range)
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-    structure = (2 * unbias * covariance + c2) / (unbias * (variance_x + variance_y) + c2)
-    return luminance, structure
-
-
-@jax.jit
-def _mean_product(luminance: Array, structure: Array) -> Score:
+@partial(jax.jit, static_argnames=("data_range", "unbias"))
+def _mean_ssim(moments: SsimMoments, data_range: float, unbias: float) -> Score:
+    luminance, structure = ssim_terms(moments, data_range, unbias)
     return pixel_mean(luminance * structure)
+
+
+@jax.jit
+def _mean_structure(moments: SsimMoments) -> Score:
+    return pixel_mean(ssim_terms(moments, 255)[1])
 
 
 def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
@@ -114,22 +111,18 @@ def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wa
     if variant not in _FORMS:
         raise unknown_variant("SSIM", variant, _FORMS)
     form = _FORMS[variant]
-    images = [levels(fused), *levels(sources)]
+    images = separate(fused, sources)
     if form.border != "valid":
         images = [jnp.pad(image, len(form.kernel) // 2, mode=form.border) for image in images]
     if min(images[0].shape) < len(form.kernel):
         return undefined()
-    target, *others = [local_statistics(image, form.kernel) for image in images]
-    values = [
-        _mean_product(*ssim_terms(target, other, form.kernel, form.data_range, form.unbias))
-        for other in others
-    ]
-    return _combine(values, form.combine)
+    values = [_mean_ssim(moments, form.data_range, form.unbias) for moments in by_source(images, form.kernel)]
+    return _combined(values, form.combine)
 
 
-def _combine(values: list[Score], how: str) -> Score:
-    total = jnp.sum(jnp.stack(values))
-    return total if how == "sum" else total / len(values)
+@partial(jax.jit, static_argnames="how")
+def _combined(values: list[Score], how: str) -> Score:
+    return jnp.sum(jnp.stack(values)) if how == "sum" else jnp.mean(jnp.stack(values))
 
 
 def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
@@ -146,28 +139,31 @@ def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant
     """
     if variant not in ("wang", "sum"):
         raise unknown_variant("MS-SSIM", variant, ["wang", "sum"])
-    images = [levels(fused), *levels(sources)]
+    images = separate(fused, sources)
     coarsest = len(MS_SSIM_WEIGHTS) - 1
     if min(images[0].shape) < len(GAUSSIAN_11) * 2**coarsest:
         return undefined()
-    values = [jnp.ones((), images[0].dtype) for _ in images[1:]]
-    for scale, weight in enumerate(MS_SSIM_WEIGHTS):
-        if scale:
-            images = [halve(image) for image in images]
-        target, *others = [local_statistics(image, GAUSSIAN_11) for image in images]
-        for m, other in enumerate(others):
-            luminance, structure = ssim_terms(target, other, GAUSSIAN_11, 255)
-            mean = _mean_product(luminance, structure) if scale == coarsest else pixel_mean(structure)
-            values[m] = values[m] * jnp.maximum(mean, 0) ** weight
-    return _combine(values, "mean" if variant == "wang" else "sum")
+    scales = []
+    for scale in range(coarsest + 1):
+        images = [halve(image) for image in images] if scale else images
+        pairs = by_source(images, GAUSSIAN_11)
+        scales.append([_mean_ssim(p, 255, 1.0) if scale == coarsest else _mean_structure(p) for p in pairs])
+    return _combined(_products(scales), "mean" if variant == "wang" else "sum")
 
 
 @jax.jit
-def halve(image: Float[Array, "*B H W"]) -> Float[Array, "*B h w"]:
-    """Half the size: the mean of every 2×2 pixels, the last row or column repeated where the size is odd."""
-    height, width = image.shape[-2:]
-    if height % 2 or width % 2:
-        margin = [(0, 0)] * (image.ndim - 2) + [(0, height % 2), (0, width % 2)]
-        image = jnp.pad(image, margin, mode="edge")
-    tiles = image.reshape(*image.shape[:-2], math.ceil(height / 2), 2, math.ceil(width / 2), 2)
-    return (tiles[..., 0, :, 0] + tiles[..., 0, :, 1] + tiles[..., 1, :, 0] + tiles[..., 1, :, 1]) / 4
+def _products(scales: list[list[Score]]) -> list[Score]:
+    powers = [
+        [jnp.maximum(value, 0) ** weight for value in values]
+        for values, weight in zip(scales, MS_SSIM_WEIGHTS, strict=True)
+    ]
+    return [reduce(operator.mul, of_source) for of_source in zip(*powers, strict=True)]
+
+
+@jax.jit
+def halve(image: Float[Array, "H W"]) -> Float[Array, "h w"]:
+    """The image at half the size: means of 2×2 pixels, the last ones repeated where a side is odd."""
+    height, width = image.shape
+    image = jnp.pad(image, [(0, height % 2), (0, width % 2)], mode="edge")
+    tiles = image.reshape(math.ceil(height / 2), 2, math.ceil(width / 2), 2)
+    return (tiles[:, 0, :, 0] + tiles[:, 0, :, 1] + tiles[:, 1, :, 0] + tiles[:, 1, :, 1]) / 4

@@ -4,22 +4,16 @@
 :mod:`ttd_jax.metrics.levels` for dtypes. Both sides must be at least 41 pixels, else the value is NaN.
 """
 
-from functools import partial
-from typing import NamedTuple
+import operator
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, undefined, unknown_variant
-from ttd_jax.ops.filters import (
-    Kernel,
-    gaussian_kernel,
-    local_covariance,
-    local_mean,
-    local_variance,
-    pixel_sum,
-)
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.metrics.structural import with_first
+from ttd_jax.ops.filters import Kernel, Moments, gaussian_kernel, local_mean, local_moments, pixel_sum
 
 _KERNELS = tuple(gaussian_kernel(size, size / 5) for size in (17, 9, 5, 3))
 _SMALLEST = 41  # pixels to a side that leave one window at the coarsest scale
@@ -27,14 +21,6 @@ _NOISE = 2.0  # variance of the visual noise
 _FLAT = 1e-10  # a variance below this is none
 _HAN_NOISE = 0.005 * 255 * 255
 _HAN_WEIGHTS = tuple(weight / 2.15 for weight in (1, 0, 0.15, 1))
-
-
-class _Moments(NamedTuple):
-    """Local moments at one scale: of the fused image, of each source, and of both."""
-
-    fused: Float[Array, "h w"]
-    sources: list[Float[Array, "h w"]]
-    both: list[Float[Array, "h w"]]
 
 
 def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str = "vifp_mean") -> Score:
@@ -58,49 +44,39 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str
     """
     if variant not in ("vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"):
         raise unknown_variant("VIF", variant, ["vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"])
-    image, stack = levels(fused), list(levels(sources))
-    if min(image.shape) < _SMALLEST:
+    images = separate(fused, sources)
+    if min(images[0].shape) < _SMALLEST:
         return undefined()
+    pairs = with_first(len(images) - 1)
     scales = []
     for scale, kernel in enumerate(_KERNELS):
-        if scale:
-            image, *stack = [_shrink(part, kernel) for part in (image, *stack)]
+        images = [_shrink(image, kernel) for image in images] if scale else images
         saturate = variant == "vifp_sum_saturated" and not scale
-        scales.append(_moments(image, stack, kernel, saturate))
+        scales.append((_saturated_moments if saturate else local_moments)(images, kernel, pairs))
     if variant == "han2013":
         return _han(scales)
-    fidelity = [
-        _fidelity([(of.fused, of.sources[m], of.both[m]) for of in scales]) for m in range(len(stack))
+    sums = [
+        [_sums(of.variances[0], of.variances[m + 1], of.covariances[m]) for of in scales]
+        for m in range(len(pairs))
     ]
-    total = jnp.sum(jnp.stack(fidelity))
-    return total / len(stack) if variant == "vifp_mean" else total
+    return _fidelity(sums, "mean" if variant == "vifp_mean" else "sum")
 
 
 @partial(jax.jit, static_argnames="kernel")
 def _shrink(image: Float[Array, "H W"], kernel: Kernel) -> Float[Array, "h w"]:
-    return local_mean(image, kernel)[..., ::2, ::2]
+    return local_mean(image, kernel)[::2, ::2]
 
 
-def _moments(
-    fused: Float[Array, "H W"], sources: list[Float[Array, "H W"]], kernel: Kernel, saturate: bool
-) -> _Moments:
-    if saturate:
-        covariance = _saturated_covariance
-        return _Moments(
-            covariance(fused, fused, kernel),
-            [covariance(source, source, kernel) for source in sources],
-            [covariance(fused, source, kernel) for source in sources],
-        )
-    return _Moments(
-        local_variance(fused, kernel),
-        [local_variance(source, kernel) for source in sources],
-        [local_covariance(fused, source, kernel) for source in sources],
+@partial(jax.jit, static_argnames=("kernel", "pairs"))
+def _saturated_moments(images: list[Array], kernel: Kernel, pairs: tuple[tuple[int, int], ...]) -> Moments:
+    means = [local_mean(image, kernel) for image in images]
+
+    def covariance(m: int, n: int) -> Array:
+        return local_mean(jnp.minimum(images[m] * images[n], 255), kernel) - means[m] * means[n]
+
+    return Moments(
+        means, [covariance(m, m) for m in range(len(images))], [covariance(m, n) for m, n in pairs]
     )
-
-
-@partial(jax.jit, static_argnames="kernel")
-def _saturated_covariance(x: Array, y: Array, kernel: Kernel) -> Array:
-    return local_mean(jnp.minimum(x * y, 255), kernel) - local_mean(x, kernel) * local_mean(y, kernel)
 
 
 def _information(
@@ -123,21 +99,32 @@ def _information(
 
 
 @jax.jit
-def _fidelity(scales: list[tuple[Array, Array, Array]]) -> Score:
-    found = [_information(*moments, _NOISE) for moments in scales]
-    carried = jnp.stack([pixel_sum(carried) for _, carried, _ in found])
-    total = jnp.stack([pixel_sum(total) for _, _, total in found])
-    return jnp.sum(carried) / jnp.sum(total)
+def _sums(fused: Array, source: Array, both: Array) -> tuple[Score, Score]:
+    """What reaches the fused image and what the source offers, over all windows of a scale."""
+    _, carried, total = _information(fused, source, both, _NOISE)
+    return pixel_sum(carried), pixel_sum(total)
+
+
+@partial(jax.jit, static_argnames="how")
+def _fidelity(sums: list[list[tuple[Score, Score]]], how: str) -> Score:
+    ratios = []
+    for of_source in sums:
+        carried, total = (reduce(operator.add, column) for column in zip(*of_source, strict=True))
+        ratios.append(carried / total)
+    return jnp.sum(jnp.stack(ratios)) if how == "sum" else jnp.mean(jnp.stack(ratios))
 
 
 @jax.jit
-def _han(scales: list[_Moments]) -> Score:
+def _han(scales: list[Moments]) -> Score:
     tiny = 1e-7
     value = jnp.zeros(())
-    for weight, (fused, sources, both) in zip(_HAN_WEIGHTS, scales, strict=True):
-        gain, carried, total = _information(fused, sources[0], both[0], _HAN_NOISE)
-        for source, product in zip(sources[1:], both[1:], strict=True):
-            other_gain, other_carried, other_total = _information(fused, source, product, _HAN_NOISE)
+    for weight, moments in zip(_HAN_WEIGHTS, scales, strict=True):
+        fused, *sources = moments.variances
+        (gain, carried, total), *others = [
+            _information(fused, source, both, _HAN_NOISE)
+            for source, both in zip(sources, moments.covariances, strict=True)
+        ]
+        for other_gain, other_carried, other_total in others:
             # The source with the smaller gain; the later one where they are equal.
             keep = gain < other_gain
             gain = jnp.where(keep, gain, other_gain)

@@ -11,8 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, undefined, unknown_variant
-from ttd_jax.metrics.structural import GAUSSIAN_11, local_statistics, ssim_terms
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.metrics.structural import GAUSSIAN_11, SsimMoments, by_source, ssim_terms
 from ttd_jax.ops.filters import pixel_mean, pixel_sum, prewitt
 
 
@@ -32,7 +32,7 @@ def piella(fused: Gray, sources: GrayStack, *, variant: str = "Qw") -> Score:
     """
     if variant not in ("Q", "Qw", "Qe", "Qe_mefb"):
         raise unknown_variant("Qw", variant, ["Qw", "Q", "Qe", "Qe_mefb"])
-    images = [levels(fused), *levels(sources)]
+    images = separate(fused, sources)
     if min(images[0].shape) < len(GAUSSIAN_11):
         return undefined()
     value = jnp.ones((), images[0].dtype)
@@ -44,15 +44,14 @@ def piella(fused: Gray, sources: GrayStack, *, variant: str = "Qw") -> Score:
 
 
 def _quality(images: list[Float[Array, "H W"]], by_variance: bool) -> Score:
-    target, *others = [local_statistics(image, GAUSSIAN_11) for image in images]
-    terms = [ssim_terms(target, other, GAUSSIAN_11, 255) for other in others]
-    return _weighted([other.variance for other in others], terms, by_variance)
+    return _weighted(by_source(images, GAUSSIAN_11), by_variance)
 
 
 @partial(jax.jit, static_argnames="by_variance")
-def _weighted(variances: list[Array], terms: list[tuple[Array, Array]], by_variance: bool) -> Score:
-    flat = reduce(operator.add, variances) == 0
-    variances = [jnp.where(flat, 0.5, variance) for variance in variances]
+def _weighted(pairs: list[SsimMoments], by_variance: bool) -> Score:
+    flat = reduce(operator.add, [moments.variance_y for moments in pairs]) == 0
+    variances = [jnp.where(flat, 0.5, moments.variance_y) for moments in pairs]
+    terms = [ssim_terms(moments, 255) for moments in pairs]
     weighted = [v * luminance * structure for v, (luminance, structure) in zip(variances, terms, strict=True)]
     quality = reduce(operator.add, weighted) / reduce(operator.add, variances)
     if not by_variance:

@@ -13,7 +13,7 @@ are the same, and the steps may be computed once for every pixel that reads them
 
 import operator
 from functools import partial, reduce
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -58,22 +58,61 @@ def local_mean(image: Float[Array, "... H W"], kernel: Kernel) -> Float[Array, "
     return correlate(correlate(image, kernel, -2), kernel, -1)
 
 
-def local_variance(image: Float[Array, "... H W"], kernel: Kernel) -> Float[Array, "..."]:
-    """Weighted variance in every window; see :func:`local_covariance`."""
-    return _variance_of_columns(*_variance_along_rows(image, kernel), kernel)
+class Moments(NamedTuple):
+    """Weighted moments in every window, ``(..., H - K + 1, W - K + 1)`` each."""
+
+    means: list[Float[Array, "..."]]
+    variances: list[Float[Array, "..."]]
+    covariances: list[Float[Array, "..."]]  # in the order of the pairs asked for
 
 
-def local_covariance(
-    x: Float[Array, "... H W"], y: Float[Array, "... H W"], kernel: Kernel
-) -> Float[Array, "..."]:
-    r"""Weighted covariance of two images in every window, ``(..., H - K + 1, W - K + 1)``.
+def local_moments(
+    images: list[Float[Array, "... H W"]], kernel: Kernel, pairs: tuple[tuple[int, int], ...] = ()
+) -> Moments:
+    r"""Means and variances of images in every window, and covariances of pairs of them.
 
     :math:`\sum_i k_i (x_i - \bar x)(y_i - \bar y)` with weights of sum 1, computed by the law of total
     covariance: the covariance within each column of the window, then that of the column means, both of
     differences from the middle sample. Float32 then serves where E[xy] - E[x]E[y] would lose every digit, and
     windows of one level have a variance of exactly zero.
+
+    Args:
+        images: Any number of images of one size.
+        kernel: The weights along each axis.
+        pairs: Positions in ``images`` of the pairs whose covariance is wanted.
     """
-    return _covariance_of_columns(*_covariance_along_rows(x, y, kernel), kernel)
+    rows = [_row_moments(image, kernel) for image in images]
+    columns = [_column_moments(*row, kernel) for row in rows]
+    covariances = []
+    for m, n in pairs:
+        within = _row_covariance(images[m], images[n], kernel)
+        covariances.append(_column_covariance(rows[m][0], rows[n][0], within, kernel))
+    return Moments([mean for mean, _ in columns], [variance for _, variance in columns], covariances)
+
+
+# One step for one image or pair, so that images of a size share what is compiled, however many there are.
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _row_moments(image: Array, kernel: Kernel) -> tuple[Array, Array]:
+    """Mean and variance within each column of the window."""
+    return _moments_along(image, kernel, -2)
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _column_moments(mean: Array, within: Array, kernel: Kernel) -> tuple[Array, Array]:
+    mean, between = _moments_along(mean, kernel, -1)
+    return mean, correlate(within, kernel, -1) + between
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _row_covariance(x: Array, y: Array, kernel: Kernel) -> Array:
+    return _covariance_along(x, y, kernel, -2)
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _column_covariance(mean_x: Array, mean_y: Array, within: Array, kernel: Kernel) -> Array:
+    return correlate(within, kernel, -1) + _covariance_along(mean_x, mean_y, kernel, -1)
 
 
 def _from_middle(x: Array, kernel: Kernel, axis: int) -> tuple[Array, list[Array]]:
@@ -82,37 +121,16 @@ def _from_middle(x: Array, kernel: Kernel, axis: int) -> tuple[Array, list[Array
     return middle, [part - middle for part in parts]
 
 
-def _covariance_along(
-    x: Array, y: Array, kernel: Kernel, axis: int
-) -> tuple[Float[Array, "..."], Float[Array, "..."], Float[Array, "..."]]:
-    middle_x, dx = _from_middle(x, kernel, axis)
-    middle_y, dy = (middle_x, dx) if y is x else _from_middle(y, kernel, axis)
-    mean_x, mean_y = _dot(kernel, dx), _dot(kernel, dy)
+def _moments_along(x: Array, kernel: Kernel, axis: int) -> tuple[Array, Array]:
+    middle, offsets = _from_middle(x, kernel, axis)
+    mean = _dot(kernel, offsets)
+    return middle + mean, _dot(kernel, [offset * offset for offset in offsets]) - mean * mean
+
+
+def _covariance_along(x: Array, y: Array, kernel: Kernel, axis: int) -> Array:
+    (_, dx), (_, dy) = _from_middle(x, kernel, axis), _from_middle(y, kernel, axis)
     products = _dot(kernel, [a * b for a, b in zip(dx, dy, strict=True)])
-    return middle_x + mean_x, middle_y + mean_y, products - mean_x * mean_y
-
-
-@partial(jax.jit, static_argnames="kernel")
-def _variance_along_rows(x: Array, kernel: Kernel) -> tuple[Array, Array]:
-    mean, _, variance = _covariance_along(x, x, kernel, -2)
-    return mean, variance
-
-
-@partial(jax.jit, static_argnames="kernel")
-def _variance_of_columns(mean: Array, within: Array, kernel: Kernel) -> Array:
-    _, _, between = _covariance_along(mean, mean, kernel, -1)
-    return correlate(within, kernel, -1) + between
-
-
-@partial(jax.jit, static_argnames="kernel")
-def _covariance_along_rows(x: Array, y: Array, kernel: Kernel) -> tuple[Array, Array, Array]:
-    return _covariance_along(x, y, kernel, -2)
-
-
-@partial(jax.jit, static_argnames="kernel")
-def _covariance_of_columns(mean_x: Array, mean_y: Array, within: Array, kernel: Kernel) -> Array:
-    _, _, between = _covariance_along(mean_x, mean_y, kernel, -1)
-    return correlate(within, kernel, -1) + between
+    return products - _dot(kernel, dx) * _dot(kernel, dy)
 
 
 @partial(jax.jit, static_argnames="axis")
