@@ -8,7 +8,7 @@ from skimage import data
 
 @pytest.fixture(scope="session")
 def sources():
-    """Three 184x200 views of a photograph: blurred and brightened on one side, as it is, and dark with a lamp."""
+    """Three 184x200 views of a photograph: blurred and shaded, as it is, and dark with a lamp."""
     photo = data.camera()[100:284, 60:260].astype(float)
     blurred = ndimage.gaussian_filter(photo, 3)
     across = np.linspace(0, 1, photo.shape[1])

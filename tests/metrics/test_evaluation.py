@@ -183,5 +183,5 @@ def test_a_batch_of_jax_arrays_is_accepted(fused, sources):
 
 
 def test_metric_functions_refuse_integers_they_cannot_scale():
-    with pytest.raises(InputError, match="expected uint8 .* got int32: convert the image"):
+    with pytest.raises(InputError, match=r"expected uint8 .* got int32: convert the image"):
         METRICS["EN"].function(np.zeros((8, 8), np.int32))

@@ -1,4 +1,4 @@
-"""Every standard metric against a second implementation: plain NumPy/SciPy, and scikit-image where it has one."""
+"""Every standard metric against a second one: plain NumPy/SciPy, and scikit-image where it has it."""
 
 import jax
 import numpy as np

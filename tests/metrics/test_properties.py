@@ -105,27 +105,29 @@ def test_identical_images(sources):
     assert found["Labf"] < 1e-3
 
 
-UNDEFINED_FOR_FLAT = {"CC", "SCD", "Qcb", "Qcv"}
+def undefined(values):
+    return {name for name, value in values.items() if np.isnan(value)}
 
 
 @pytest.mark.parametrize("level", [0, 100, 255])
 def test_a_flat_fused_image(level, sources):
-    flat = np.full(sources.shape[1:], level, np.uint8)
-    found = evaluate(flat, sources)
-    finite = {name for name, value in found.items() if np.isfinite(value)}
-    assert set(found) - finite <= UNDEFINED_FOR_FLAT
-    assert np.isnan(found["CC"])
-    for name in ["EN", "SD", "AG", "EI", "SF", "MI", "NMI"]:
-        assert found[name] == pytest.approx(0, abs=1e-6), name
+    found = evaluate(np.full(sources.shape[1:], level, np.uint8), sources)
+    expected = {"CC", "Qcv", "Qcb"} if level else {"CC", "Qcb"}
+    assert undefined(found) == expected
+    for name in ["EN", "SD", "AG", "EI", "SF", "MI", "NMI", "VIF"]:
+        assert found[name] == 0, name
 
 
-def test_flat_sources_are_no_error(fused):
-    flat = np.zeros((2, *fused.shape), np.uint8)
-    found = evaluate(fused, flat)
-    assert set(found) == set(METRICS)
-    found = evaluate(flat[0], flat)
-    assert found["MSE"] == 0
-    assert found["PSNR"] == np.inf
+def test_flat_sources(fused):
+    for level in (0, 90):
+        found = evaluate(fused, np.full((2, *fused.shape), level, np.uint8))
+        expected = {"CC", "SCD", "NMI", "VIF", "Qcb"} | ({"Qcv"} if level else {"Qabf", "Qcv"})
+        assert undefined(found) == expected
+        assert found["MI"] == 0
+
+
+def test_a_copy_of_one_source_has_no_scd(sources):
+    assert undefined(evaluate(sources[0], sources[:2])) == {"SCD"}
 
 
 def test_windows_larger_than_the_image_give_nan(fused, sources):

@@ -28,7 +28,7 @@ def test_facts_agree_with_the_function(metric, fused, sources):
     assert set(metric.conventions.values()) <= set(metric.variants)
     assert metric.direction in ("higher", "lower")
     assert metric.function is getattr(metrics, metric.function.__name__)
-    with pytest.raises(InputError, match="has the variants .*; got 'nonsense'") as caught:
+    with pytest.raises(InputError, match=r"has the variants .*; got 'nonsense'") as caught:
         call(metric, (fused, sources), "nonsense")
     assert ", ".join(metric.variants) in str(caught.value)
 

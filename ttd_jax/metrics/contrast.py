@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.metrics.levels import Gray, Score, levels, unknown_variant
-from ttd_jax.ops.filters import central_differences, sobel
+from ttd_jax.ops.filters import central_differences, pixel_mean, pixel_sum, sobel
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -26,15 +26,15 @@ def standard_deviation(fused: Gray, *, variant: str = "population") -> Score:
             and cut at 0 and its square cut at 255 (the published TNO table).
     """
     image = levels(fused)
-    mean = jnp.mean(image)
+    mean = pixel_mean(image)
     match variant:
         case "population":
-            return jnp.sqrt(jnp.mean(jnp.square(image - mean)))
+            return jnp.sqrt(pixel_mean(jnp.square(image - mean)))
         case "sample":
-            return jnp.sqrt(jnp.sum(jnp.square(image - mean)) / (image.size - 1))
+            return jnp.sqrt(pixel_sum(jnp.square(image - mean)) / (image.size - 1))
         case "saturated":
             above = jnp.floor(jnp.maximum(jnp.round(image) - mean, 0) + 0.5)
-            return jnp.sqrt(jnp.mean(jnp.minimum(jnp.square(above), 255)))
+            return jnp.sqrt(pixel_mean(jnp.minimum(jnp.square(above), 255)))
     raise unknown_variant("SD", variant, ["population", "sample", "saturated"])
 
 
@@ -53,7 +53,7 @@ def average_gradient(fused: Gray, *, variant: str = "mean") -> Score:
     image = levels(fused)
     height, width = image.shape
     squares = jnp.square(central_differences(image, -1)) + jnp.square(central_differences(image, -2))
-    mean = jnp.mean(jnp.sqrt(squares / 2))
+    mean = pixel_mean(jnp.sqrt(squares / 2))
     return mean if variant == "mean" else mean * (height * width / ((height - 1) * (width - 1)))
 
 
@@ -76,7 +76,7 @@ def edge_intensity(fused: Gray, *, variant: str = "vifb") -> Score:
     length = jnp.sqrt(jnp.square(right) + jnp.square(down))
     if variant == "skimage_old":
         length = _without_frame(length)
-    return jnp.mean(length) / (4 if variant.startswith("skimage") else 1)
+    return pixel_mean(length) / (4 if variant.startswith("skimage") else 1)
 
 
 def _without_frame(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
@@ -98,8 +98,8 @@ def spatial_frequency(fused: Gray, *, variant: str = "mean") -> Score:
     across, down = jnp.square(jnp.diff(image, axis=1)), jnp.square(jnp.diff(image, axis=0))
     match variant:
         case "mean" | "unit":
-            value = jnp.sqrt(jnp.mean(across) + jnp.mean(down))
+            value = jnp.sqrt(pixel_mean(across) + pixel_mean(down))
             return value / 255 if variant == "unit" else value
         case "vifb":
-            return jnp.sqrt((jnp.sum(across) + jnp.sum(down)) / image.size)
+            return jnp.sqrt((pixel_sum(across) + pixel_sum(down)) / image.size)
     raise unknown_variant("SF", variant, ["mean", "vifb", "unit"])

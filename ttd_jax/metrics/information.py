@@ -31,7 +31,7 @@ def joint_histogram(x: Int[Array, "H W"], y: Int[Array, "H W"]) -> Float[Array, 
 
 
 def _entropy_bits(shares: Float[Array, "..."]) -> Score:
-    return -jnp.sum(shares * jnp.log2(jnp.where(shares > 0, shares, 1)))
+    return jnp.sum(shares * jnp.log2(1 / jnp.where(shares > 0, shares, 1)))
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -154,8 +154,12 @@ def _information(
     fused: Int[Array, "H W"], source: Int[Array, "H W"], merge_top: bool = False
 ) -> _Information:
     joint = joint_histogram(fused, source)
-    of_fused, of_source = _entropy_bits(jnp.sum(joint, axis=1)), _entropy_bits(jnp.sum(joint, axis=0))
+    of_fused, of_source = jnp.sum(joint, axis=1), jnp.sum(joint, axis=0)
+    entropies = _entropy_bits(of_fused), _entropy_bits(of_source)
     if merge_top:
         joint = joint.at[254, :].add(joint[255, :]).at[255, :].set(0)
         joint = joint.at[:, 254].add(joint[:, 255]).at[:, 255].set(0)
-    return _Information(of_fused + of_source - _entropy_bits(joint), of_fused, of_source)
+        return _Information(entropies[0] + entropies[1] - _entropy_bits(joint), *entropies)
+    # As a divergence from independence, which is exactly 0 for an image of one level.
+    ratio = joint / jnp.where(joint > 0, of_fused[:, jnp.newaxis] * of_source, 1)
+    return _Information(jnp.sum(joint * jnp.log2(jnp.where(joint > 0, ratio, 1))), *entropies)

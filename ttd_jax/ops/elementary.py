@@ -25,7 +25,7 @@ def arctan(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def tan_half_turn(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """tan(π x / 2) for x in [0, 1); relative error below 2e-6 in float32, 1e-13 in float64, up to x = 0.95."""
+    """tan(π x / 2) for x in [0, 1); up to 0.95 to 2e-6 of itself in float32, 1e-13 in float64."""
     half = _odd_series(x, _TAN)
     return 2 * half / (1 - half * half)
 
