@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,3 +67,10 @@ def test_documentation_lists_every_variant_and_convention():
     }
     for convention in CONVENTIONS:
         assert f"`{convention}`" in text
+
+
+def test_importing_the_metrics_loads_no_network_library_and_no_reader():
+    code = "import sys, ttd_jax.metrics; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for name in ("flax", "orbax", "imageio", "PIL", "tifffile"):
+        assert f"'{name}'" not in loaded

@@ -20,10 +20,9 @@ def standard_deviation(fused: Gray, *, variant: str = "population") -> Score:
 
     Args:
         fused: The fused image.
-        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"`` divides by HW
-            - 1; ``"saturated"`` repeats what MATLAB does to an image left as uint8, where :math:`F - \bar F`
-              is rounded
-            and cut at 0 and its square cut at 255 (the published TNO table).
+        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"``, divided by
+            HW - 1 instead; ``"saturated"``, what MATLAB makes of an image left as uint8, with
+            :math:`F - \bar F` rounded and cut at 0 and its square cut at 255 (the published TNO table).
     """
     image = levels(fused)
     mean = pixel_mean(image)

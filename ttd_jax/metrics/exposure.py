@@ -64,8 +64,8 @@ def _mean_score(images: list[Float[Array, "H W"]]) -> Score:
     """The mean score of all windows, of the fused image and its sources.
 
     The wanted block is a sum of centred source windows with factors a_m, so every moment that the score needs
-    is a form in the factors: its variance is sum_mn a_m a_n cov(x_m, x_n), its covariance with F sum_m a_m
-    cov(x_m, F).
+    is a form in the factors: the variance of the block is the sum of a_m a_n cov(x_m, x_n), its covariance
+    with F the sum of a_m cov(x_m, F).
     """
     count = len(images) - 1
     among = tuple(combinations(range(count), 2))

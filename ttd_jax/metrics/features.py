@@ -11,9 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from ttd_jax.ops.filters import Kernel, sobel
 
-# The finite Meyer scaling filter "dmey" as MATLAB and PyWavelets tabulate it: 62 taps, the first 0, the
-# others symmetric about the last one listed. There is no closed form: the truncated Meyer filter differs by
-# up to 8e-4.
+# The finite Meyer scaling filter "dmey" as PyWavelets tabulates it: 62 taps, the first 0, the others symmetric
+# about the last one listed. No closed form gives them; a Meyer filter cut to this length differs.
 _DMEY_HALF = (
     0.0, -1.009999956941423e-12, 8.519459636796214e-09, -1.111944952595278e-08, -1.0798819539621958e-08,
     6.066975741351135e-08, -1.0866516536735883e-07, 8.200680650386481e-08, 1.1783004497663934e-07,
@@ -32,8 +31,8 @@ DMEY_HIGH: Kernel = tuple(tap if i % 2 else -tap for i, tap in enumerate(DMEY_LO
 def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
     """Thinned Sobel edges: squared strength above four times its mean, and a maximum across the edge.
 
-    This is MATLAB's ``edge(image)`` but for pixels whose neighbours are exactly as strong; the outermost
-    pixels are never edges.
+    After MATLAB's ``edge(image)``, which may choose otherwise among neighbours that are equally strong. The
+    outermost pixels are never edges.
     """
     right, down = (jnp.abs(part) / 8 for part in sobel(image, "edge"))
     strength = right * right + down * down

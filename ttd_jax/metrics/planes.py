@@ -35,7 +35,7 @@ def planes(
 
 
 def gray_pair(fused: Any, sources: Any) -> tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]:
-    """The same as one pair of grey planes, for metrics that have no colour form."""
+    """The fused image and its sources as one pair of grey planes, for metrics that have no colour form."""
     return planes(fused, sources, "gray")[0]
 
 

@@ -84,6 +84,7 @@ def _information(
 ) -> tuple[Float[Array, "h w"], Float[Array, "h w"], Float[Array, "h w"]]:
     """Gain, information that reaches the fused image, information of the source, for every window."""
     source, fused = jnp.maximum(source, 0), jnp.maximum(fused, 0)
+    # What a window without variance counts for; the authors' replacements, in their order.
     gain = both / (source + _FLAT)
     channel = fused - gain * both
     gain = jnp.where(source < _FLAT, 0, gain)
