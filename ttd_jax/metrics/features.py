@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from ttd_jax.ops.filters import Kernel, sobel
 
-# The finite Meyer scaling filter "dmey" as PyWavelets tabulates it: 62 taps, the first 0, the others symmetric
-# about the last one listed. No closed form gives them; a Meyer filter cut to this length differs.
+# The finite Meyer scaling filter "dmey" as PyWavelets tabulates it: 62 taps, the first 0, the others
+# symmetric about the last one listed. No closed form gives them; a Meyer filter cut to this length differs.
 _DMEY_HALF = (
     0.0, -1.009999956941423e-12, 8.519459636796214e-09, -1.111944952595278e-08, -1.0798819539621958e-08,
     6.066975741351135e-08, -1.0866516536735883e-07, 8.200680650386481e-08, 1.1783004497663934e-07,
