@@ -66,9 +66,7 @@ def main() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     precision = "float64" if options.float64 else "float32"
     print(f"{options.width}x{options.height}, {options.sources} sources, best of {options.repeat}")
-    print(
-        f"{cores} cores, {platform.machine()}, jax {jax.__version__} ({jax.default_backend()}, {precision})"
-    )
+    print(f"{cores} cores, {platform.machine()}, jax {jax.__version__} ({jax.default_backend()}, {precision})")
     print(f"\n{'metric':10}{'NumPy ms':>10}{'JAX ms':>10}{'ratio':>8}{'first s':>10}")
     fused, sources = scene(options.width, options.height, options.sources)
     found = compare(fused, sources, options.repeat)

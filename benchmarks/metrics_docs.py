@@ -85,9 +85,7 @@ def draw(path: Path) -> None:
             color = "#c8553d" if better else "#dfe7ea"
             axes.add_patch(plt.Rectangle((column, row), 0.96, 0.9, color=color, linewidth=0))
             ink = "white" if better else "#33454d"
-            axes.text(
-                column + 0.48, row + 0.46, f"{score[name]:.4g}", ha="center", va="center", color=ink, size=8
-            )
+            axes.text(column + 0.48, row + 0.46, f"{score[name]:.4g}", ha="center", va="center", color=ink, size=8)
         label = f"{name} {metric.arrow}  {truth[name]:.4g}"
         axes.text(-0.1, row + 0.46, label, ha="right", va="center", size=9, family="monospace")
     for column, name in enumerate(scores):
@@ -104,9 +102,7 @@ def draw(path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--figure", type=Path, help="draw the figure into this file instead of printing the table"
-    )
+    parser.add_argument("--figure", type=Path, help="draw the figure into this file instead of printing the table")
     options = parser.parse_args()
     if options.figure:
         draw(options.figure)

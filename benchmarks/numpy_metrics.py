@@ -300,9 +300,7 @@ def feature_mutual_information(fused, sources):
 
     def windows(image):
         height, width = image.shape[0] - 2, image.shape[1] - 2
-        return np.stack([image[y : y + height, x : x + width] for x in range(3) for y in range(3)]).astype(
-            float
-        )
+        return np.stack([image[y : y + height, x : x + width] for x in range(3) for y in range(3)]).astype(float)
 
     def plogp(p):
         with np.errstate(divide="ignore", invalid="ignore"):

@@ -56,9 +56,7 @@ def test_ms_ssim_agrees_with_scikit_image(fused, sources):
                 x, y = (im.reshape(im.shape[0] // 2, 2, -1, 2).mean(axis=(1, 3)) for im in (x, y))
             k1 = 0.01 if scale == 4 else 1e6
             value *= skimage_ssim(x, y, K1=k1, **options) ** weight
-            x, y = (
-                np.pad(im, [(0, im.shape[0] % 2), (0, im.shape[1] % 2)], mode="symmetric") for im in (x, y)
-            )
+            x, y = (np.pad(im, [(0, im.shape[0] % 2), (0, im.shape[1] % 2)], mode="symmetric") for im in (x, y))
         values.append(value)
     value = metrics.multiscale_structural_similarity(fused, sources)
     assert float(value) == pytest.approx(np.mean(values), rel=1e-5)

@@ -42,9 +42,7 @@ def test_whole_levels_survive_scaling_exactly():
 
 
 def test_scaling_keeps_its_gradient():
-    gradient = jax.grad(lambda image: jnp.sum(metrics.levels.levels(image)))(
-        jnp.array([[0.0, 0.5], [0.3, 1.0]])
-    )
+    gradient = jax.grad(lambda image: jnp.sum(metrics.levels.levels(image)))(jnp.array([[0.0, 0.5], [0.3, 1.0]]))
     assert np.array_equal(gradient, np.full((2, 2), 255))
 
 

@@ -25,9 +25,7 @@ def valid(image, kernel):
 @pytest.mark.parametrize("kernel", [filters.gaussian_kernel(11, 1.5), filters.box_kernel(7), (0.2, 0.0, 0.8)])
 def test_local_mean_and_covariance(kernel, image):
     x, y = image.astype(float)
-    np.testing.assert_allclose(
-        filters.local_mean(jnp.asarray(image), kernel), valid(image, kernel), rtol=1e-5
-    )
+    np.testing.assert_allclose(filters.local_mean(jnp.asarray(image), kernel), valid(image, kernel), rtol=1e-5)
     moments = filters.local_moments([image[0], image[1]], kernel, ((0, 1), (1, 0)))
     covariance = valid(x * y, kernel) - valid(x, kernel) * valid(y, kernel)
     for found in moments.covariances:
@@ -62,9 +60,7 @@ def test_variance_of_one_level_is_zero():
         assert not np.any(variance)
 
 
-@pytest.mark.parametrize(
-    ("border", "mode"), [("edge", "nearest"), ("constant", "constant"), ("reflect", "mirror")]
-)
+@pytest.mark.parametrize(("border", "mode"), [("edge", "nearest"), ("constant", "constant"), ("reflect", "mirror")])
 def test_gradients(border, mode, image):
     for found, kernel in ((filters.sobel, ndimage.sobel), (filters.prewitt, ndimage.prewitt)):
         right, down = found(jnp.asarray(image), border)
@@ -87,9 +83,7 @@ def test_pixel_sum_and_mean(image):
 def test_arctan_and_tangent(double, absolute, relative):
     with jax.enable_x64(double):
         dtype = jnp.result_type(float)
-        slopes = np.concatenate(
-            [np.linspace(-60, 60, 20001), [1e30, -1e30, 1, -1, np.sqrt(2) - 1, 0]]
-        ).astype(dtype)
+        slopes = np.concatenate([np.linspace(-60, 60, 20001), [1e30, -1e30, 1, -1, np.sqrt(2) - 1, 0]]).astype(dtype)
         np.testing.assert_allclose(arctan(slopes), np.arctan(slopes.astype(float)), rtol=0, atol=absolute)
         assert arctan(jnp.zeros(1, dtype))[0] == 0
         x = np.linspace(0, 0.95, 20001).astype(dtype)

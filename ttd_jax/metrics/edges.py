@@ -135,26 +135,17 @@ def _petrovic_edges(image: Float[Array, "... H W"]) -> _Edges:
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
 
 
-<<<<<<< HEAD
-def _petrovic(fused: Float[Array, "H W"], sources: Float[Array, "M H W"], weak: float = 0.001) -> _Preservation:
-    source, target = _petrovic_edges(sources), _petrovic_edges(fused)
-=======
 @jax.jit
 def _petrovic(target: _Edges, source: _Edges, weak: float) -> _Preservation:
->>>>>>> metrics
     low = jnp.minimum(source.strength, target.strength)
     high = jnp.maximum(source.strength, target.strength)
     ratio = low / jnp.where(high == 0, 1, high)
     turn = jnp.abs(jnp.abs(source.orientation - target.orientation) - jnp.pi / 2) * (2 / jnp.pi)
     kept = jnp.sqrt(_sigmoid(ratio, 0.9999, 19, 0.5) * _sigmoid(turn, 0.9995, 22, 0.5))
     strong = source.strength * jnp.sqrt(source.strength)
-<<<<<<< HEAD
-    return _Preservation(target.strength, source.strength, kept, jnp.where(source.strength >= 2, strong, weak))
-=======
     weight = jnp.where(source.strength >= 2, strong, weak)
     invented = jnp.all(target.strength > source.strength, axis=0)
     return _Preservation(kept, weight, invented)
->>>>>>> metrics
 
 
 @jax.jit
@@ -188,9 +179,5 @@ def _liu(target: _Edges, source: _Edges) -> Score:
 @jax.jit
 def _liu_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = sobel(image, "constant")
-<<<<<<< HEAD
-    return _Edges(jnp.sqrt(right * right + down * down), jnp.arctan(down / jnp.where(right == 0, tiny, right)))
-=======
     orientation = arctan(down / jnp.where(right == 0, _TINY, right))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
->>>>>>> metrics

@@ -38,12 +38,8 @@ def resolve_variants(
         raise InputError(f"convention is one of {', '.join(CONVENTIONS)}; got {convention!r}")
     variants = dict(variants or {})
     if isinstance(metrics, str):
-        raise InputError(
-            f"metrics is a list of abbreviations; got the string {metrics!r}: write [{metrics!r}]"
-        )
-    names = (
-        list(metrics) if metrics is not None else [n for n in METRICS if convention in METRICS[n].conventions]
-    )
+        raise InputError(f"metrics is a list of abbreviations; got the string {metrics!r}: write [{metrics!r}]")
+    names = list(metrics) if metrics is not None else [n for n in METRICS if convention in METRICS[n].conventions]
     unknown = [name for name in [*names, *variants] if name not in METRICS]
     if unknown:
         raise InputError(f"unknown metric {unknown[0]!r}; the metrics are {', '.join(METRICS)}")

@@ -27,17 +27,8 @@ Covariances: TypeAlias = dict[tuple[int, int], Float[Array, "h w"]]
 """Local covariance of sources m and n by (m, n), m <= n."""
 
 
-<<<<<<< HEAD
-@partial(jax.jit, static_argnames="variant")
 def multi_exposure_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "multiscale") -> Score:
-    r"""Similarity of the fused image to the best structure that the sources offer (MEF-SSIM): higher is
-    better.
-=======
-def multi_exposure_structural_similarity(
-    fused: Gray, sources: GrayStack, *, variant: str = "multiscale"
-) -> Score:
     r"""Similarity of the fused image to the best structure that sources offer (MEF-SSIM): higher is better.
->>>>>>> metrics
 
     In each 11×11 window the wanted structure is
     :math:`\hat r = \sum_m w_m \tilde s_m / \|\sum_m w_m \tilde s_m\|` times the highest contrast
@@ -74,30 +65,16 @@ def _mean_score(images: list[Float[Array, "H W"]]) -> Score:
     is a form in the factors: the variance of the block is the sum of a_m a_n cov(x_m, x_n), its covariance
     with F the sum of a_m cov(x_m, F).
     """
-<<<<<<< HEAD
-    count = len(sources)
-    box = box_kernel(_SIZE)
-    area = _SIZE**2
-    pairs = [(m, n) for m in range(count) for n in range(m, count)]
-    first = jnp.stack([sources[m] for m, _ in pairs])
-    second = jnp.stack([sources[n] for _, n in pairs])
-    products = dict(zip(pairs, area * local_covariance(first, second, box), strict=True))  # <x_m, x_n>, centred
-=======
     count = len(images) - 1
     among = tuple(combinations(range(count), 2))
     boxed = local_moments(images[1:], _BOX, among)
     factors = _factors(_covariances(boxed.variances, boxed.covariances, among))
     windowed = local_moments(images, GAUSSIAN_11, (*with_first(count), *((m + 1, n + 1) for m, n in among)))
     return _score(factors, windowed, among)
->>>>>>> metrics
 
 
-def _covariances(
-    variances: list[Array], covariances: list[Array], pairs: tuple[tuple[int, int], ...]
-) -> Covariances:
-    return {(m, m): variance for m, variance in enumerate(variances)} | dict(
-        zip(pairs, covariances, strict=True)
-    )
+def _covariances(variances: list[Array], covariances: list[Array], pairs: tuple[tuple[int, int], ...]) -> Covariances:
+    return {(m, m): variance for m, variance in enumerate(variances)} | dict(zip(pairs, covariances, strict=True))
 
 
 @jax.jit

@@ -161,9 +161,7 @@ def _extent(feature: Array) -> tuple[Array, Array]:
 @jax.jit
 def _shares(feature: Array, low: Array, total: Array) -> Planes:
     flat = total == 0
-    return [
-        jnp.where(flat, 1 / _CELLS, (cell - low) / jnp.where(flat, 1, total)) for cell in _windows(feature)
-    ]
+    return [jnp.where(flat, 1 / _CELLS, (cell - low) / jnp.where(flat, 1, total)) for cell in _windows(feature)]
 
 
 def _correlation(p: Planes, q: Planes) -> Array:

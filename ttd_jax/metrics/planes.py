@@ -27,9 +27,7 @@ def planes(
         raise InputError(f"channel is one of {', '.join(map(repr, get_args(Channel)))}; got {channel!r}")
     images = _checked(fused, sources)
     if channel == "rgb" and any(image.ndim == 3 for image in images):
-        colored = [
-            image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2) for image in images
-        ]
+        colored = [image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2) for image in images]
         return [_pair([image[..., k] for image in colored]) for k in range(3)]
     return [_pair([_luma(image, whole=channel == "gray") for image in images])]
 
@@ -90,9 +88,7 @@ def _image(image: Any, name: str) -> np.ndarray:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise InputError(
-            f"{name} must be (H, W) or (H, W, 3); got {array.shape}: drop an alpha channel or batch axis"
-        )
+        raise InputError(f"{name} must be (H, W) or (H, W, 3); got {array.shape}: drop an alpha channel or batch axis")
     if min(array.shape[:2]) < 3:
         raise InputError(f"{name} must be at least 3 pixels to a side; got {_size(array)}")
     if _depth(array) not in _FULL_SCALE:

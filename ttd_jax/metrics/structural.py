@@ -61,8 +61,7 @@ def by_source(images: list[Float[Array, "H W"]], kernel: Kernel) -> list[SsimMom
     """Local moments of the first image, the fused one, with each of the others."""
     means, variances, covariances = local_moments(images, kernel, with_first(len(images) - 1))
     return [
-        SsimMoments(means[0], means[m], variances[0], variances[m], covariances[m - 1])
-        for m in range(1, len(images))
+        SsimMoments(means[0], means[m], variances[0], variances[m], covariances[m - 1]) for m in range(1, len(images))
     ]
 
 

@@ -56,8 +56,7 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str
     if variant == "han2013":
         return _han(scales)
     sums = [
-        [_sums(of.variances[0], of.variances[m + 1], of.covariances[m]) for of in scales]
-        for m in range(len(pairs))
+        [_sums(of.variances[0], of.variances[m + 1], of.covariances[m]) for of in scales] for m in range(len(pairs))
     ]
     return _fidelity(sums, "mean" if variant == "vifp_mean" else "sum")
 
@@ -74,9 +73,7 @@ def _saturated_moments(images: list[Array], kernel: Kernel, pairs: tuple[tuple[i
     def covariance(m: int, n: int) -> Array:
         return local_mean(jnp.minimum(images[m] * images[n], 255), kernel) - means[m] * means[n]
 
-    return Moments(
-        means, [covariance(m, m) for m in range(len(images))], [covariance(m, n) for m, n in pairs]
-    )
+    return Moments(means, [covariance(m, m) for m in range(len(images))], [covariance(m, n) for m, n in pairs])
 
 
 def _information(

@@ -42,10 +42,7 @@ def _coefficients(function: Callable[[np.ndarray], np.ndarray], largest: float, 
 
 
 _ARCTAN = {dtype: _coefficients(np.arctan, _TAN_PI_8, degree) for dtype, (degree, _) in _DEGREES.items()}
-_TAN = {
-    dtype: _coefficients(lambda x: np.tan(np.pi / 4 * x), 1.0, degree)
-    for dtype, (_, degree) in _DEGREES.items()
-}
+_TAN = {dtype: _coefficients(lambda x: np.tan(np.pi / 4 * x), 1.0, degree) for dtype, (_, degree) in _DEGREES.items()}
 
 
 def _odd_series(x: Array, by_dtype: dict[str, list[float]]) -> Array:

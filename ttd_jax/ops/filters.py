@@ -143,9 +143,7 @@ def central_differences(image: Float[Array, "... H W"], axis: int) -> Float[Arra
 
 
 @partial(jax.jit, static_argnames="border")
-def sobel(
-    image: Float[Array, "... H W"], border: str
-) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
+def sobel(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
     """Differences to the right and downwards by the 3×3 Sobel kernels, smoothing weights 1-2-1, not divided.
 
     Args:
@@ -157,9 +155,7 @@ def sobel(
 
 
 @partial(jax.jit, static_argnames="border")
-def prewitt(
-    image: Float[Array, "... H W"], border: str
-) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
+def prewitt(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
     """As :func:`sobel` with equal smoothing weights 1-1-1."""
     return _gradient_3x3(image, border, (1.0, 1.0, 1.0))
 

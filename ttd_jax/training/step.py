@@ -90,7 +90,9 @@ def calibration_error(
 ) -> Float[Array, ""]:
     """How far the reconstruction losses are from what they stand for: each source's distance from the target."""
     weighting = recipe.weighting
-    distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis])
+    distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](
+        sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis]
+    )
     sigma = float(weighting.smoothing or 0)
     return jnp.mean(jnp.abs(smooth_losses(losses, sigma) - smooth_losses(distance, sigma)))
 
