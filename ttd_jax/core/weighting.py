@@ -6,6 +6,7 @@ scale recompiles nothing; names are static.
 
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from numbers import Real
 from typing import Any, Literal, TypeAlias, get_args
 
 from jax.tree_util import register_dataclass
@@ -70,8 +71,8 @@ class LossWeighting:
             value = getattr(self, name)
             if value is not None and value not in choices:
                 raise InputError(f"{name} is one of {', '.join(map(repr, choices))}; got {value!r}")
-        if isinstance(self.scale, (int, float)) and not 0 <= self.scale < float("inf"):
-            raise InputError(f"scale is a finite number of at least 0; got {self.scale}")
+        if isinstance(self.scale, str) or (isinstance(self.scale, Real) and not 0 <= self.scale < float("inf")):
+            raise InputError(f"scale is a finite number of at least 0; got {self.scale!r}")
         if self.normalization == "proportional" and self.form == "linear":
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
         if self.correlation == "positive" and self.normalization not in (None, "softmax"):
