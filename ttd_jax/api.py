@@ -185,17 +185,15 @@ class Fuser:
         rule = choose_color_rule(self.color, colored, self.backbone.channels)
         stack = jax.ShapeDtypeStruct((*shape[:3], shape[3] if len(shape) == 4 else 1), np.float32)
         lowered = fuse_pixels.lower(
-            self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored
+            self._model, self.backbone.variables, self._weighting, stack, np.array(colored), rule=rule
         )
-        self._compiled[fuse_pixels, stack.shape, rule, colored] = lowered.compile()
+        self._compiled[stack.shape, rule] = lowered.compile()
         return self
 
     def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> Fused:
-        compiled = self._compiled.get((program, stack.shape, rule, colored))
-        if compiled is not None:
-            fused = compiled(self.backbone.variables, self._weighting, stack)
-        else:
-            fused = program(self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored)
+        arguments = self.backbone.variables, self._weighting, stack, np.array(colored)
+        compiled = self._compiled.get((stack.shape, rule))
+        fused = compiled(*arguments) if compiled else program(self._model, *arguments, rule=rule)
         return jax.tree.map(np.asarray, fused)
 
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
