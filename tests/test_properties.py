@@ -18,11 +18,14 @@ depths = st.sampled_from(["uint8", "uint16", "float32", "bool"])
 
 
 @st.composite
-def source_sets(draw, channels=st.sampled_from([(), (3,)])):
-    """Two to five sources of one size, of any pixel types, grey or colour."""
-    shape = SIZE + draw(channels)
+def source_sets(draw, most=5):
+    """Two or more sources of one size, of any pixel types, grey or colour."""
+    shape = SIZE + draw(st.sampled_from([(), (3,)]))
     unit = st.floats(0, 1, width=32)
-    return [draw(arrays(d, shape, elements=unit if d == "float32" else None)) for d in draw(st.lists(depths, min_size=2, max_size=5))]
+    return [
+        draw(arrays(depth, shape, elements=unit if depth == "float32" else None))
+        for depth in draw(st.lists(depths, min_size=2, max_size=most))
+    ]
 
 
 @pytest.fixture(scope="module", params=["ifcnn", "analytic"])
@@ -55,7 +58,7 @@ def test_identical_sources_get_equal_weights(fuser, source, count):
     np.testing.assert_allclose(fuser([source] * count).weights, 1 / count, atol=1e-6)
 
 
-@given(sources=source_sets())
+@given(sources=source_sets(most=2))  # more of them on the analytic model; here it is the compiler's time
 @pytest.mark.parametrize("rule", ["sum", "mean"])
 def test_uniform_weights_give_the_static_result(ifcnn_variables, rule, sources):
     backbone = ifcnn_backbone(ifcnn_variables, rule)
@@ -76,7 +79,7 @@ def test_a_batch_equals_a_loop(fuser, channels, count):
             np.testing.assert_allclose(getattr(batch, name)[n], getattr(one, name), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("rule", ["gray", "luma", "rgb"])
+@pytest.mark.parametrize("rule", ["luma", "rgb"])
 def test_jit_equals_eager(ifcnn_variables, rule):
     backbone = ifcnn_backbone(ifcnn_variables)
     stack = jnp.asarray(np.random.default_rng(9).random((3, *SIZE, 3)), jnp.float32)

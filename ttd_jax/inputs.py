@@ -115,7 +115,7 @@ def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]
         )
     if min(pixels.shape[:2]) < 2:
         raise InputError(f"{role} has {pixels.shape[0]} x {pixels.shape[1]} pixels: expected at least 2 x 2")
-    return pixels, metadata, remarks
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), metadata, remarks
 
 
 def _check_sizes(roles: Sequence[str], arrays: Sequence[np.ndarray]) -> None:

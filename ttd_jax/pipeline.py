@@ -54,7 +54,7 @@ def fuse_pixels(
     variables: Variables,
     weighting: LossWeighting | None,
     stack: Float[Array, "M H W C"],
-    colored: Bool[Array, "M"],
+    colored: Bool[Array, " M"],
     *,
     rule: str,
 ) -> Fused:
@@ -109,7 +109,7 @@ def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:
 
 
 def _merge_chroma(
-    chroma: Float[Array, "M H W 2"], weights: Float[Array, "M H W"] | None, colored: Bool[Array, "M"]
+    chroma: Float[Array, "M H W 2"], weights: Float[Array, "M H W"] | None, colored: Bool[Array, " M"]
 ) -> Float[Array, "H W 2"]:
     """Chroma of the sources that have colour, averaged by their weights; evenly where a grey source has it all."""
     weights = jnp.ones(chroma.shape[:3]) if weights is None else weights + _LEAST_WEIGHT

@@ -2,7 +2,6 @@
 
 from functools import partial
 
-import imageio.v3 as iio
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +13,7 @@ from ttd_jax import Fuser, load_backbone
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
 from ttd_jax.core.fusion import fuse_static
 from ttd_jax.io.checkpoints import count_parameters
+from ttd_jax.io.images import read_image
 
 CASES = ("small", "odd", "mri_ct", "lytro_03_crop")
 SCENES = ("Camp", "Dune", "Gun", "Navi", "Road", "Road2", "Steamboat", "T2", "Trees4906")
@@ -68,10 +68,10 @@ def test_published_pictures(official, shared_data, record_property, rule):
     static = jax.jit(partial(fuse_static, backbone.model, backbone.variables))
     off = {}
     for scene in SCENES:
-        stack = np.stack([iio.imread(folder / f"{scene}_{kind}.png") for kind in ("IR", "Vis")])[..., np.newaxis]
+        stack = np.stack([read_image(folder / f"{scene}_{kind}.png").pixels for kind in ("IR", "Vis")])[..., np.newaxis]
         image = static(jnp.asarray(stack / 255, jnp.float32)).image
         grey = opencv_grey(np.floor(np.clip(image, 0, 1) * 255).astype(np.uint8))
-        published = iio.imread(folder / "published" / f"IFCNN-{rule.upper()}-{scene}.png")
+        published = read_image(folder / "published" / f"IFCNN-{rule.upper()}-{scene}.png").pixels
         difference = np.abs(grey.astype(int) - published)
         assert difference.max() <= 1, scene
         off[scene] = np.count_nonzero(difference) / difference.size

@@ -35,6 +35,10 @@ sources_of_any_number = st.integers(2, 5).flatmap(
 )
 
 
+def assert_close(got, expected):
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), got, expected)
+
+
 @pytest.mark.parametrize(
     ("rule", "merge"), [("sum", lambda z: z.sum(0)), ("mean", lambda z: z.mean(0)), ("max", lambda z: z.max(0))]
 )
@@ -109,8 +113,8 @@ def test_jit_equals_eager_and_vmap_equals_a_loop(kind):
     batch = jax.vmap(fuse, in_axes=(0, None))(sources, 50.0)
     compiled = jax.jit(fuse)
     for n, one in enumerate(loop):
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), one, compiled(sources[n], 50.0))
-        jax.tree.map(lambda a, b, n=n: np.testing.assert_allclose(a, b[n], rtol=1e-5, atol=1e-6), one, batch)
+        assert_close(compiled(sources[n], 50.0), one)
+        assert_close(jax.tree.map(lambda leaf, n=n: leaf[n], batch), one)
 
 
 def test_scale_source_and_parameter_have_the_gradient_of_finite_differences():

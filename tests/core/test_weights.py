@@ -11,14 +11,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, softmax
 
+from tests.analytic import MEAN, STD, AnalyticModel
 from ttd_jax.core.dominability import reconstruction_losses, relative_dominability, weights_from_losses
 from ttd_jax.core.losses import absolute_error, squared_error
 from ttd_jax.core.weighting import PAPER, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
-from tests.analytic import MEAN, STD, AnalyticModel
 
 LOSSES = np.random.default_rng(1).random((3, 4, 5)).astype(np.float32)
-losses_of_any_size = st.integers(2, 5).flatmap(lambda m: arrays(np.float32, (m, 3, 4), elements=st.floats(0, 4, width=32)))
+losses_of_any_size = st.integers(2, 5).flatmap(
+    lambda m: arrays(np.float32, (m, 3, 4), elements=st.floats(0, 4, width=32))
+)
 
 
 def weights(losses=LOSSES, **options):

@@ -67,11 +67,16 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
             f"checkpoint {folder} is of backbone {manifest['backbone']!r}, expected {spec.name!r}: "
             f"name --backbone {manifest['backbone']}, or convert a file of {spec.name}"
         )
-    model = _build(spec, manifest["config"], options)
+    for option in options.keys() - (known := set().union(*spec.presets.values())):
+        raise InputError(f"options of {spec.name} are {', '.join(sorted(known))}; got {option!r}")
+    recipes = dict(spec.recipes)
+    try:
+        model = spec.build(**manifest["config"])
+        recipes["default"] = LossWeighting(**manifest.get("recipe") or {}).resolve(recipes["default"])
+    except (TypeError, ValueError) as error:  # an unknown option, or a value that is not among its choices
+        raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({error}): convert it again") from None
+    model = spec.build(**{**manifest["config"], **options})
     variables = load_variables(folder, spec.abstract(model))
-    recipes = {k: v for k, v in spec.recipes.items()}
-    if manifest.get("recipe"):
-        recipes["default"] = LossWeighting(**manifest["recipe"]).resolve(recipes["default"])
     return Backbone(
         spec.name,
         model,
@@ -82,13 +87,6 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
         spec.max_sources,
         manifest,
     )
-
-
-def _build(spec: Spec, config: dict[str, Any], options: dict[str, Any]):
-    known = set().union(*spec.presets.values())
-    for option in options.keys() - known:
-        raise InputError(f"options of {spec.name} are {', '.join(sorted(known))}; got {option!r}")
-    return spec.build(**{**config, **options})
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:

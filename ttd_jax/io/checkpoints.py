@@ -75,7 +75,8 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     try:
         manifest = json.loads((path / _MANIFEST).read_text())
         version = manifest["format"]
-        manifest["backbone"], manifest["config"], manifest["sha256"]
+        if not (isinstance(manifest["backbone"], str) and isinstance(manifest["config"], dict) and manifest["sha256"]):
+            raise TypeError("backbone is a name and config a mapping")
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {path}: expected a folder with {_MANIFEST}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
