@@ -125,7 +125,7 @@ def tree_differences(tree: Mapping[str, Any], abstract: Mapping[str, Any]) -> li
     got, expected = flatten(tree), flatten(abstract)
     problems = [f"missing {name} {tuple(expected[name].shape)}" for name in expected if name not in got]
     problems += [f"unexpected {name} {tuple(got[name].shape)}" for name in got if name not in expected]
-    for name in expected.keys() & got.keys():
+    for name in filter(got.__contains__, expected):
         want, have = expected[name], got[name]
         if tuple(want.shape) != tuple(have.shape) or np.dtype(want.dtype) != np.dtype(have.dtype):
             problems.append(f"{name} is {have.dtype}{tuple(have.shape)}, expected {want.dtype}{tuple(want.shape)}")
