@@ -17,7 +17,7 @@ from ttd_jax.core.fusion import Fused
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
-from ttd_jax.ops.pixels import from_float
+from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, choose_color_rule, fuse_pixels, fuse_pixels_batch
 from ttd_jax.result import FusionResult
 
@@ -25,7 +25,7 @@ bundled_backbone = cache(load_backbone)
 
 
 def fuse(
-    sources: Mapping[str, Source] | Sequence[Source],
+    sources: Mapping[str, Source] | Sequence[Source] | np.ndarray,
     *,
     backbone: Backbone | str | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -77,7 +77,8 @@ class Fuser:
     """``fuse`` with everything but the sources settled, for many images of one kind.
 
     Args:
-        backbone: What ``load_backbone`` returned; None for the one in the package.
+        backbone: What ``load_backbone`` returned, or the name of a network whose checkpoint is in the package; None
+            for the package's default.
         weighting: As for ``fuse``.
         recipe: As for ``fuse``.
         color: As for ``fuse``.
@@ -95,20 +96,21 @@ class Fuser:
 
     def __init__(
         self,
-        backbone: Backbone | None = None,
+        backbone: Backbone | str | None = None,
         *,
         weighting: str | LossWeighting | StaticWeighting = "loss",
         recipe: str | None = None,
         color: str = "auto",
         dtype: Any = None,
     ):
-        self.backbone = bundled_backbone() if backbone is None else backbone
+        self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
+        choose_color_rule(color, (True,), self.backbone.channels)
         self.color = color
-        self.dtype = dtype
+        self.dtype = None if dtype is None else image_dtype(dtype)
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | Sources) -> FusionResult:
+    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources) -> FusionResult:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
@@ -160,7 +162,8 @@ class Fuser:
         if rule == "gray":
             image = np.stack([_restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
-        report["remarks"] = sorted({remark for one in sets for remark in one.remarks})
+        remarks = sorted({remark for one in sets for remark in one.remarks})
+        report["remarks"] = [*remarks, *_remarks_on(self._model, stack.shape[1])]
         return FusionResult(
             from_float(image, self.dtype or sets[0].dtype), fused.weights, fused.losses, fused.components, report
         )
@@ -229,6 +232,8 @@ def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any
     if not isinstance(weighting, LossWeighting):
         raise InputError(f"weighting is 'loss', 'static', a LossWeighting or a StaticWeighting; got {weighting!r}")
     complete = weighting.resolve(recipes[recipe or "default"])
+    if np.ndim(complete.scale):
+        raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
     return backbone.model, replace(complete, scale=np.float32(complete.scale))
 
 

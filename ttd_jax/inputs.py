@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ttd_jax.errors import InputError
 from ttd_jax.io.images import read_image
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
 
-Source: TypeAlias = "np.ndarray | str | os.PathLike[str]"
-"""One source: an array or the path of an image."""
+Source: TypeAlias = "ArrayLike | os.PathLike[str]"
+"""One source: an array of any library, or the path of an image."""
 
 REFERENCES = ("visible", "mri")
 """Roles that make a source the reference, whose metadata, residual and chroma come first."""
@@ -46,11 +47,12 @@ class Sources:
     remarks: tuple[str, ...] = field(default=())
 
 
-def check_sources(sources: Mapping[str, Source] | Sequence[Source]) -> Sources:
+def check_sources(sources: Mapping[str, Source] | Sequence[Source] | np.ndarray) -> Sources:
     """Reads and checks sources.
 
     Args:
-        sources: Arrays or paths, at least two, as a sequence or as a mapping from role to source.
+        sources: Arrays or paths, at least two, as a sequence, a mapping from role to source, or one array
+            (M, H, W, C).
 
     Raises:
         InputError: Fewer than two sources, different sizes, a side under 2 pixels, an array that is not (H, W),

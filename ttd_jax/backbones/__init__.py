@@ -102,6 +102,8 @@ def _checkpoint_folder(name: str | None, checkpoint: str | os.PathLike | None) -
     if checkpoint is not None:
         return bundled.get(str(checkpoint), Path(checkpoint))
     if name is None:
+        if DEFAULT_CHECKPOINT not in bundled:
+            raise CheckpointError("this installation has no checkpoint of its own: name one (checkpoint=FOLDER)")
         return bundled[DEFAULT_CHECKPOINT]
     spec = find_spec(name)
     for folder in bundled.values():

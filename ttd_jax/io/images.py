@@ -137,16 +137,20 @@ def write_image(
 
     Args:
         path: File to create; its ending names the format.
-        image: (H, W) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to even and
+        image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to even and
             cast to what the format holds (``stored_dtype``).
         metadata: EXIF and ICC profile to keep; BMP holds neither.
         overwrite: Replace an existing file.
 
     Raises:
-        InputError: The file exists, its folder is missing or not writable, its ending is unknown, or a pixel is not
-            finite.
+        InputError: The file exists, its folder is missing or not writable, its ending is unknown, the array has
+            another shape, or a pixel is not finite.
     """
     path, metadata = check_writable(path), metadata or Metadata()
+    if image.shape[2:] == (1,):
+        image = image[..., 0]
+    if image.ndim != 2 and image.shape[2:] != (3,):
+        raise InputError(f"a picture is (H, W) or (H, W, 3); got {image.shape}: write those of a batch one by one")
     dtype = stored_dtype(path, image.dtype)
     if image.dtype.kind == "f":
         pixels = from_float(image, dtype)
