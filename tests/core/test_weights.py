@@ -157,6 +157,12 @@ def test_bad_options(options, message):
     assert str(caught.value) == message
 
 
+def test_an_unknown_static_rule():
+    with pytest.raises(InputError) as caught:
+        StaticWeighting("median")
+    assert str(caught.value) == "static rules are max, mean, sum; got 'median'"
+
+
 def test_records_are_values():
     assert LossWeighting(scale=2.0) == LossWeighting(scale=2.0)
     assert hash(StaticWeighting("mean")) == hash(StaticWeighting("mean"))

@@ -35,12 +35,14 @@ def start_jax(options: argparse.Namespace) -> None:
     import jax
 
     try:
-        jax.devices()
+        found = jax.default_backend()
     except RuntimeError:
+        found = None
+    if found is None or options.device not in ("auto", found):
         raise InputError(
             f"no {options.device} found: install the extra for it, such as pip install 'ttd-jax[cuda12]', "
             "or leave --device out"
-        ) from None
+        )
     if options.compile_cache and (folder := compile_cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

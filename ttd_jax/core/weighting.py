@@ -18,6 +18,7 @@ Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
 Space: TypeAlias = Literal["image", "normalized", "mixed"]
 Form: TypeAlias = Literal["exp", "linear", "sigmoid"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
+Rule: TypeAlias = Literal["max", "mean", "sum"]
 Correlation: TypeAlias = Literal["negative", "positive"]
 
 _CHOICES = {
@@ -91,12 +92,19 @@ class StaticWeighting:
     Attributes:
         rule: ``"max"``, ``"mean"`` or ``"sum"`` for a backbone that offers them; None keeps the checkpoint's own.
 
+    Raises:
+        InputError: There is no such rule.
+
     Example:
         >>> StaticWeighting(rule="mean").rule
         'mean'
     """
 
     rule: str | None = None
+
+    def __post_init__(self):
+        if self.rule not in (None, *get_args(Rule)):
+            raise InputError(f"static rules are {', '.join(get_args(Rule))}; got {self.rule!r}")
 
 
 PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative")

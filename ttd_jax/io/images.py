@@ -137,8 +137,8 @@ def write_image(
 
     Args:
         path: File to create; its ending names the format.
-        image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to even and
-            cast to what the format holds (``stored_dtype``).
+        image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to
+            even and cast to what the format holds (``stored_dtype``).
         metadata: EXIF and ICC profile to keep; BMP holds neither.
         overwrite: Replace an existing file.
 
