@@ -2,11 +2,9 @@
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -131,16 +129,27 @@ def test_a_reader_that_leaves(environment):
 
 
 def test_ctrl_c(environment, pair, checkpoint, tmp_path):
-    for pixels, name in zip((RNG.integers(0, 256, (1500, 2000), dtype=np.uint8) for _ in pair), pair, strict=True):
-        write_image(name, pixels, overwrite=True)
-    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--no-compile-cache"]
-    process = subprocess.Popen(
-        [*COMMAND, *map(str, arguments)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    script = """
+import os, signal, sys, time
+import ttd_jax.inputs
+from ttd_jax.cli import main
+
+def interrupted(sources):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+ttd_jax.inputs.check_sources = interrupted
+sys.exit(main(sys.argv[1:]))
+"""
+    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate()
-    assert (process.returncode, out, err) == (130, "", "ttd-jax: error: interrupted\n")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "ttd-jax: error: interrupted\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
@@ -149,10 +158,27 @@ def test_a_device_that_is_not_there(environment, pair, checkpoint, tmp_path):
     done = run(arguments, environment)
     assert done.returncode == 2
     assert done.stderr == (
-        "ttd-jax: error: no tpu found: install the extra for it, such as pip install 'ttd-jax[cuda12]', or leave "
-        "--device out\n"
+        "ttd-jax: error: no tpu device found: install the extra for it (pip install 'ttd-jax[tpu]') or leave --device "
+        "out\n"
     )
     assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("gpu", "no gpu device found: install the extra for it (pip install 'ttd-jax[cuda12]') or leave --device out"),
+        ("cpu", "no cpu device found: leave --device out"),
+        ("auto", "jax finds no device: look at JAX_PLATFORMS=abacus"),
+    ],
+)
+def test_devices_that_jax_does_not_find(ttd_jax, monkeypatch, device, message):
+    def fail():
+        raise RuntimeError("Unable to initialize backend")
+
+    monkeypatch.setattr("jax.default_backend", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "abacus")
+    assert ttd_jax("info", "--device", device) == (2, "", f"ttd-jax: error: {message}\n")
 
 
 def test_info(ttd_jax):
