@@ -9,9 +9,9 @@ import pytest
 
 from convert.from_torch import convert_file
 from tests.networks import ifcnn_backbone
-from ttd_jax import Fuser, load_backbone
+from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
-from ttd_jax.core.fusion import fuse_static
+from ttd_jax.core.fusion import fuse_static, ttd
 from ttd_jax.io.checkpoints import count_parameters
 from ttd_jax.io.images import read_image
 
@@ -103,6 +103,20 @@ def test_grey_is_three_equal_channels(ifcnn_variables):
     grey = jnp.asarray(np.random.default_rng(0).random((2, 12, 13, 1)), jnp.float32)
     run = jax.jit(lambda s: fuse_static(backbone.model, backbone.variables, s).image)
     np.testing.assert_allclose(run(grey), run(jnp.repeat(grey, 3, axis=-1)), atol=1e-6)
+
+
+def test_gradients_flow_through_the_network(ifcnn_variables):
+    backbone = ifcnn_backbone(ifcnn_variables, "sum")
+    weighting = LossWeighting(scale=5.0, loss="mse").resolve(backbone.recipes["paper"])
+    rng = np.random.default_rng(1)
+    sources, direction = (jnp.asarray(rng.random((2, 9, 8, 1)), jnp.float32) for _ in range(2))
+
+    @jax.jit
+    def total(step):
+        return jnp.mean(ttd(backbone.model, backbone.variables, sources + step * direction, weighting).image)
+
+    slope = (total(1e-2) - total(-1e-2)) / 2e-2
+    assert float(jax.grad(total)(0.0)) == pytest.approx(float(slope), rel=0.02)
 
 
 def test_equal_models_are_equal_and_hash_alike():
