@@ -117,6 +117,21 @@ def test_jax_arrays_stacks_and_lists(tmp_path):
     np.testing.assert_array_equal(mixed.images[0], mixed.images[2])
 
 
+def test_pillow_images_are_read_as_files_are(tmp_path):
+    palette = Image.fromarray(COLOR).quantize(8)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Anna"  # on its side
+    Image.fromarray(COLOR).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        checked = check_sources({"visible": turned, "other": palette.transpose(Image.Transpose.ROTATE_270)})
+    np.testing.assert_allclose(checked.images[0], np.rot90(COLOR, -1) / 255, rtol=1e-6)
+    np.testing.assert_allclose(checked.images[1], np.rot90(palette.convert("RGB"), -1) / 255, rtol=1e-6)
+    assert b"Anna" in checked.metadata.exif
+    inks = check_sources([Image.fromarray(COLOR).convert("CMYK"), COLOR])
+    assert inks.remarks == ("source 1 is CMYK: converted to RGB",)
+    np.testing.assert_allclose(inks.images[0], inks.images[1])
+
+
 def test_metadata_is_the_references(tmp_path):
     for name, maker in (("a", "Anna"), ("b", "Bert")):
         exif = Image.Exif()

@@ -67,10 +67,13 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
             f"checkpoint {folder} is of backbone {manifest['backbone']!r}, expected {spec.name!r}: "
             f"name --backbone {manifest['backbone']}, or convert a file of {spec.name}"
         )
-    for option in options.keys() - (known := set().union(*spec.presets.values())):
+    known = set().union(*spec.presets.values())
+    for option in options.keys() - known:
         raise InputError(f"options of {spec.name} are {', '.join(sorted(known))}; got {option!r}")
     recipes = dict(spec.recipes)
     try:
+        for option in manifest["config"].keys() - known:
+            raise TypeError(f"{spec.name} has no option {option!r}")
         model = spec.build(**manifest["config"])
         recipes["default"] = LossWeighting(**manifest.get("recipe") or {}).resolve(recipes["default"])
     except (TypeError, ValueError) as error:  # an unknown option, or a value that is not among its choices

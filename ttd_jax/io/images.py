@@ -77,10 +77,19 @@ def _read(path: Path, start: bytes) -> Picture:
     if is_tiff(start):
         pixels, remarks = read_tiff(path)
         metadata, orientation, lost = read_tiff_metadata(path)
-    else:
-        with _open(path) as image:
-            metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
-            pixels, remarks = (read_deep_png(path), []) if is_deep_png(start) else _pillow_pixels(image, path)
+        return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
+    with _open(path) as image:
+        if not is_deep_png(start):
+            return picture_from_pillow(image, path.name)
+        metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+    return Picture(upright(read_deep_png(path), orientation), metadata, tuple(lost))
+
+
+def picture_from_pillow(image: Image.Image, name: str) -> Picture:
+    """A picture that Pillow has opened, as ``read_image`` gives it; ``name`` is for the remarks."""
+    image.load()  # which turns a TIFF upright
+    metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+    pixels, remarks = _pillow_pixels(image, name)
     return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
 
 
@@ -93,17 +102,17 @@ def _open(path: Path) -> Image.Image:
             raise InputError(f"{path} is no image: expected PNG, TIFF, JPEG, BMP or WebP") from None
 
 
-def _pillow_pixels(image: Image.Image, path: Path) -> tuple[np.ndarray, list[str]]:
+def _pillow_pixels(image: Image.Image, name: str) -> tuple[np.ndarray, list[str]]:
     """Pixels of an 8-bit picture: palettes resolved, CMYK and the like turned into RGB; and remarks on that."""
     remarks = []
     if getattr(image, "n_frames", 1) > 1:
-        remarks.append(f"{path.name} has {image.n_frames} frames: the first was used")
+        remarks.append(f"{name} has {image.n_frames} frames: the first was used")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     elif image.mode == "I" and image.format == "PPM":  # 16-bit grey, which Pillow widens
         return np.asarray(image).astype(np.uint16), remarks
     elif image.mode not in ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"):
-        remarks.append(f"{path.name} is {image.mode}: converted to RGB")
+        remarks.append(f"{name} is {image.mode}: converted to RGB")
         image = image.convert("RGB")
     return np.asarray(image), remarks
 
