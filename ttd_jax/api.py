@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -13,7 +13,6 @@ import numpy as np
 import ttd_jax
 from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.fusion import Fused
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
@@ -66,8 +65,7 @@ def fuse(
         (32, 32)
     """
     if backbone is None or isinstance(backbone, str):
-        load = bundled_backbone if checkpoint is None else load_backbone
-        backbone = load(backbone, checkpoint)
+        backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
     return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources)
@@ -121,16 +119,18 @@ class Fuser:
         read = time.perf_counter()
         fused = self._run(fuse_pixels, stack, rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
-        image = _restore_shape(fused.image, checked.shape, self.color) if rule == "gray" else fused.image
+        image = _restore_shape(fused["image"], checked.shape, self.color) if rule == "gray" else fused["image"]
         report = self._report(checked.roles, image, checked.dtype, rule, seconds)
         report["reference"] = checked.roles[checked.reference]
         report["remarks"] = [*checked.remarks, *_remarks_on(self._model, len(order))]
         back = np.argsort(order)
         return FusionResult(
             from_float(image, self.dtype or checked.dtype),
-            *(None if a is None else a[back] for a in (fused.weights, fused.losses, fused.components)),
-            report,
-            checked.metadata,
+            weights=_reorder(fused["weights"], back),
+            losses=_reorder(fused["losses"], back),
+            components=_reorder(fused["components"], back),
+            report=report,
+            metadata=checked.metadata,
         )
 
     def batch(self, stack: np.ndarray) -> FusionResult:
@@ -158,14 +158,18 @@ class Fuser:
         read = time.perf_counter()
         fused = self._run(fuse_pixels_batch, np.stack([_stack(one.images) for one in sets]), rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
-        image = fused.image
+        image = fused["image"]
         if rule == "gray":
             image = np.stack([_restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
         remarks = sorted({remark for one in sets for remark in one.remarks})
         report["remarks"] = [*remarks, *_remarks_on(self._model, stack.shape[1])]
         return FusionResult(
-            from_float(image, self.dtype or sets[0].dtype), fused.weights, fused.losses, fused.components, report
+            from_float(image, self.dtype or sets[0].dtype),
+            weights=fused["weights"],
+            losses=fused["losses"],
+            components=fused["components"],
+            report=report,
         )
 
     def compile(self, shape: Sequence[int]) -> "Fuser":
@@ -192,11 +196,11 @@ class Fuser:
         self._compiled[stack.shape, rule] = lowered.compile()
         return self
 
-    def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> Fused:
+    def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
         arguments = self.backbone.variables, self._weighting, stack, np.array(colored)
         compiled = self._compiled.get((stack.shape, rule))
         fused = compiled(*arguments) if compiled else program(self._model, *arguments, rule=rule)
-        return jax.tree.map(np.asarray, fused)
+        return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
 
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
         manifest = self.backbone.manifest
@@ -240,7 +244,7 @@ def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any
 def _with_rule(backbone: Backbone, rule: str):
     if not hasattr(backbone.model, "rule"):
         raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
-    return replace(backbone.model, rule=rule)
+    return replace(cast(Any, backbone.model), rule=rule)
 
 
 def _source_order(backbone: Backbone, sources: Sources, named: bool = True) -> list[int]:
@@ -269,6 +273,10 @@ def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
     """(M, H, W, C) with C = 3 if any image has three channels."""
     channels = max(image.shape[-1] for image in images)
     return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
+
+
+def _reorder(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
+    return None if array is None else array[order]
 
 
 def _restore_shape(image: np.ndarray, shape: tuple[int, ...], color: str) -> np.ndarray:

@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.strips import fuse_in_strips
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.weighting import LossWeighting, smoothing_radius
 from ttd_jax.errors import InputError
 from ttd_jax.ops.color import join_luma, luma, split_luma
 
@@ -71,12 +71,11 @@ def fuse_pixels(
     Returns:
         The image in [0, 1], ``(H, W)`` or ``(H, W, 3)``, and components of one or three channels likewise.
     """
-    sources, chroma = stack, None
-    if rule != "rgb" and stack.shape[-1] == 3:
-        sources, chroma = split_luma(stack)
-    fused = _fuse(model, variables, weighting, sources)
     if rule == "rgb":
+        fused = _fuse(model, variables, weighting, stack)
         return fused._replace(image=jnp.clip(fused.image, 0, 1))
+    sources, chroma = split_luma(stack) if stack.shape[-1] == 3 else (stack, jnp.zeros((*stack.shape[:3], 2)))
+    fused = _fuse(model, variables, weighting, sources)
     image = jnp.clip(_one_channel(fused.image), 0, 1)
     if rule == "luma":
         image = join_luma(image, _merge_chroma(chroma, fused.weights, colored))
@@ -100,7 +99,9 @@ def _fuse(model: FusionModel, variables: Variables, weighting: LossWeighting | N
     if model.halo is None:
         return whole(sources)
     encode, decode = model.halo
-    halo = encode + decode if weighting is None else encode + 2 * decode  # weights come from a decoded image
+    halo = encode + decode
+    if weighting is not None:  # weights come from a decoded image, smoothed
+        halo += decode + smoothing_radius(float(weighting.smoothing or 0))
     return fuse_in_strips(whole, sources, halo, rows=max(_STRIP_PIXELS // (count * width), 1))
 
 

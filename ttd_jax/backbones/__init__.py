@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ttd_jax.backbones import ifcnn
+from ttd_jax.backbones import ifcnn, ttdnet
 from ttd_jax.backbones.spec import Backbone, Spec
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.checkpoints import load_variables, read_manifest
 
-BACKBONES: dict[str, Spec] = {spec.name: spec for spec in (ifcnn.SPEC,)}
+BACKBONES: dict[str, Spec] = {spec.name: spec for spec in (ttdnet.SPEC, ifcnn.SPEC)}
 """Every backbone by name."""
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"

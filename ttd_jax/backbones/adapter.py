@@ -1,6 +1,6 @@
 """From a linen network to :class:`~ttd_jax.core.model.FusionModel`: the merge rules most backbones share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from ttd_jax.core.model import Variables
 from ttd_jax.errors import InputError
 
-RULES = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
+RULES: dict[str, Callable[..., Array]] = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
 """Static merge rules over axis 0."""
 
 

@@ -158,12 +158,12 @@ def _fuse_one(fusers: tuple[Any, Any], sources: Any, outputs: list[Path | None],
     result = fuser(sources)
     if weights_output and result.weights is None:
         raise InputError("a maximum has no weights to save: leave --save-weights out, or use --weighting loss")
-    others = static(sources) if static_output else None
+    plain = static(sources) if static is not None else None
     if weights_output:
         maps = np.rint(np.concatenate(list(result.weights), axis=1) * 65535).astype(np.uint16)
         write_image(weights_output, maps, overwrite=overwrite)
-    if static_output:
-        others.save(static_output, overwrite=overwrite)
+    if static_output and plain is not None:
+        plain.save(static_output, overwrite=overwrite)
     result.save(output, overwrite=overwrite)
     return {"output": str(output), **result.report}
 

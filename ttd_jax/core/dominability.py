@@ -9,7 +9,8 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.weighting import LossWeighting, smoothing_radius
+from ttd_jax.ops.filters import gaussian_kernel, local_mean
 
 
 def uni_source_components(
@@ -100,11 +101,21 @@ def weights_from_losses(losses: Float[Array, "M H W"], weighting: LossWeighting)
 
     With ``normalization="proportional"`` :math:`w_m = d_m / \sum_i d_i`, with ``"none"`` :math:`w_m = d_m`,
     which do not sum to 1 (Table 5). ``correlation="positive"`` negates the score: for two sources it exchanges
-    their weights.
+    their weights. With ``smoothing`` the losses are filtered first.
     """
+    losses = smooth_losses(losses, float(weighting.smoothing or 0))
     score = relative_dominability(losses, weighting.scale, str(weighting.form))
     if weighting.normalization == "none":
         return score
     if weighting.normalization == "proportional":
         return score / jnp.sum(score, axis=0, keepdims=True)
     return jax.nn.softmax(-score if weighting.correlation == "positive" else score, axis=0)
+
+
+def smooth_losses(losses: Float[Array, "M H W"], sigma: float) -> Float[Array, "M H W"]:
+    """Losses averaged over their neighbourhood by a Gaussian, the image continued by its outermost pixels."""
+    if sigma == 0:
+        return losses
+    radius = smoothing_radius(sigma)
+    padded = jnp.pad(losses, ((0, 0), (radius, radius), (radius, radius)), mode="edge")
+    return local_mean(padded, gaussian_kernel(2 * radius + 1, sigma))

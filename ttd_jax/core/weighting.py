@@ -4,6 +4,7 @@ An option left at None comes from the backbone's recipe. The records are pytrees
 scale recompiles nothing; names are static.
 """
 
+import math
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from numbers import Real
@@ -31,7 +32,7 @@ _CHOICES = {
 }
 
 
-@partial(register_dataclass, data_fields=("scale",), meta_fields=tuple(_CHOICES))
+@partial(register_dataclass, data_fields=("scale",), meta_fields=(*_CHOICES, "smoothing"))
 @dataclass(frozen=True)
 class LossWeighting:
     """Weights from reconstruction losses (TTD, Eq. 6).
@@ -49,6 +50,7 @@ class LossWeighting:
             component in the network's space with the source in [0, 1].
         form: ``"exp"``, exp(-scale * loss); ``"linear"``, -scale * loss; ``"sigmoid"``, its sigmoid (Table 4).
         normalization: ``"softmax"`` over the sources, ``"proportional"`` or ``"none"`` (Table 5).
+        smoothing: Standard deviation in pixels of a Gaussian over the losses before they become weights; 0 for none.
         correlation: ``"negative"``, or the control ``"positive"`` that prefers the worse source (section 5.1).
 
     Raises:
@@ -66,14 +68,17 @@ class LossWeighting:
     form: str | None = None
     normalization: str | None = None
     correlation: str | None = None
+    smoothing: float | None = None
 
     def __post_init__(self):
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
                 raise InputError(f"{name} is one of {', '.join(map(repr, choices))}; got {value!r}")
-        if isinstance(self.scale, str) or (isinstance(self.scale, Real) and not 0 <= self.scale < float("inf")):
+        if isinstance(self.scale, str) or (isinstance(self.scale, Real) and not 0 <= float(self.scale) < float("inf")):
             raise InputError(f"scale is a finite number of at least 0; got {self.scale!r}")
+        if self.smoothing is not None and not (isinstance(self.smoothing, Real) and 0 <= float(self.smoothing) <= 100):
+            raise InputError(f"smoothing is a number of pixels from 0 to 100; got {self.smoothing!r}")
         if self.normalization == "proportional" and self.form == "linear":
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
         if self.correlation == "positive" and self.normalization not in (None, "softmax"):
@@ -107,5 +112,10 @@ class StaticWeighting:
             raise InputError(f"static rules are {', '.join(get_args(Rule))}; got {self.rule!r}")
 
 
-PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative")
+PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0)
 """The paper's text to the letter: softmax(exp(-loss)) of D(E(x)) against x."""
+
+
+def smoothing_radius(sigma: float) -> int:
+    """How many pixels to either side the Gaussian over the losses reaches: three standard deviations."""
+    return math.ceil(3 * sigma)

@@ -8,6 +8,7 @@ import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -22,7 +23,8 @@ from ttd_jax.ops.pixels import from_float, to_float
 WRITABLE = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp")
 """Endings of the file names that can be written."""
 
-_LOSSY = {".jpg": {"quality": 95, "subsampling": 0}, ".webp": {"lossless": True}}
+_JPEG = {"quality": 95, "subsampling": 0}
+_OPTIONS: dict[str, dict[str, Any]] = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def _open(path: Path) -> Image.Image:
 def _pillow_pixels(image: Image.Image, name: str) -> tuple[np.ndarray, list[str]]:
     """Pixels of an 8-bit picture: palettes resolved, CMYK and the like turned into RGB; and remarks on that."""
     remarks = []
-    if getattr(image, "n_frames", 1) > 1:
-        remarks.append(f"{name} has {image.n_frames} frames: the first was used")
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        remarks.append(f"{name} has {frames} frames: the first was used")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
     elif image.mode == "I" and image.format == "PPM":  # 16-bit grey, which Pillow widens
@@ -172,7 +174,7 @@ def write_image(
         elif dtype == np.uint16:
             write_deep_png(temporary, pixels, metadata)
         else:
-            options = dict(_LOSSY.get(suffix.replace("jpeg", "jpg"), {}))
+            options = dict(_OPTIONS.get(suffix, {}))
             if suffix != ".bmp":
                 options["exif"] = metadata.exif or b""
                 options["icc_profile"] = metadata.icc_for(pixels)

@@ -1,0 +1,93 @@
+"""Grey test pairs of four tasks, from a folder of public data sets and from photographs of scikit-image.
+
+Layout of the data folder: ``vif/ifcnn_iv/NAME_Vis.png`` and ``NAME_IR.png``;
+``vif/{tno,roadscene,msrs}/{visible,infrared}/``; ``medical/mri_{ct,pet,spect}/{mri,ct|pet|spect}/``;
+``multifocus/lytro/lytro-NN-{A,B}.jpg``; ``multiexposure/mefb/NAME_{A,B}.jpg``.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+
+class Pair(NamedTuple):
+    """Two registered grey uint8 images, and the truth where it is known."""
+
+    name: str
+    sources: np.ndarray
+    truth: np.ndarray | None = None
+
+
+def load_pairs(data: Path, size: int = 256, every: int = 1) -> dict[str, list[Pair]]:
+    """Pairs by task, cut to the central ``size`` pixels; ``every`` n-th of the medical ones, which are many."""
+
+    def pair(a: Path, b: Path) -> Pair:
+        return Pair(a.stem, np.stack([center(grey(a), size), center(grey(b), size)]))
+
+    visible = sorted(data.glob("vif/ifcnn_iv/*_Vis.png"))
+    infrared = [pair(path, path.with_name(path.name.replace("_Vis", "_IR"))) for path in visible]
+    for name in ("tno", "roadscene", "msrs"):
+        folder = data / "vif" / name
+        infrared += [pair(path, folder / "infrared" / path.name) for path in sorted(folder.glob("visible/*"))]
+    medical = []
+    for other in ("ct", "pet", "spect"):
+        folder = data / "medical" / f"mri_{other}"
+        medical += [pair(path, folder / other / path.name) for path in sorted(folder.glob("mri/*"))[::every]]
+    lytro = sorted(data.glob("multifocus/lytro/*-A.jpg"))
+    exposures = sorted(data.glob("multiexposure/mefb/*_A.jpg"))
+    return {
+        "infrared": infrared,
+        "medical": medical,
+        "focus": [pair(path, path.with_name(path.name.replace("-A", "-B"))) for path in lytro],
+        "truth": known_focus_pairs(size),
+        "exposure": [pair(path, path.with_name(path.name.replace("_A", "_B"))) for path in exposures],
+    }
+
+
+def known_focus_pairs(size: int = 256) -> list[Pair]:
+    """Focus pairs made of sharp photographs that no recipe trains on, so that the truth is known."""
+    from skimage import data
+
+    pairs = []
+    for index, name in enumerate(("camera", "cat", "coffee", "rocket")):
+        photo = getattr(data, name)()
+        photo = center(np.asarray(Image.fromarray(photo).convert("L")), size).astype(float)
+        rng = np.random.default_rng(index)
+        for kind in ("blobs", "line"):
+            if kind == "blobs":
+                field = ndimage.gaussian_filter(rng.standard_normal(photo.shape), 25)
+                mask = field > np.median(field)
+            else:
+                rows, columns = np.indices(photo.shape)
+                mask = columns < photo.shape[1] / 2 + 20 * np.sin(rows / 20)
+            blurred = (
+                ndimage.gaussian_filter(photo, rng.uniform(1.5, 3.5))
+                if index % 2
+                else ndimage.convolve(photo, _disc(rng.uniform(2.5, 5)), mode="nearest")
+            )
+            sharp = ndimage.gaussian_filter(mask.astype(float), 1.0)
+            sources = [sharp * photo + (1 - sharp) * blurred, (1 - sharp) * photo + sharp * blurred]
+            pairs.append(Pair(f"{name} {kind}", np.rint(sources).astype(np.uint8), photo.astype(np.uint8)))
+    return pairs
+
+
+def grey(path: Path) -> np.ndarray:
+    """A file's BT.601 luma, 8 bits."""
+    return np.asarray(Image.open(path).convert("L"))
+
+
+def center(image: np.ndarray, size: int) -> np.ndarray:
+    """The central ``size`` x ``size`` pixels, or what there is of them."""
+    height, width = (min(n, size) for n in image.shape)
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
+
+
+def _disc(radius: float) -> np.ndarray:
+    reach = int(np.ceil(radius))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    disc = np.clip(radius + 0.5 - np.hypot(y, x), 0, 1)
+    return disc / disc.sum()

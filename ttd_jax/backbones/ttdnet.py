@@ -1,0 +1,112 @@
+"""TTDNet, the network in the package: small, local, made so that one source alone is decoded meaningfully.
+
+Encoding gives each source's pixels and learned features, and the squares of both. The static rule is the mean, so a
+latent holds the first two moments over the sources, from which the decoder has mean and spread: it sees where the
+sources disagree, and by how much, whatever their number and order. One source alone has no spread, which tells the
+decoder that it makes a component. The decoder adds a correction to the mean image, so the reconstruction loss of a
+component is the size of the correction that its source asks for.
+"""
+
+from dataclasses import dataclass
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.backbones.adapter import RuleModel, abstract_variables
+from ttd_jax.backbones.layers import replicate_pad
+from ttd_jax.backbones.spec import Spec
+from ttd_jax.core.weighting import PAPER, LossWeighting
+
+
+class DilatedBlock(nn.Module):
+    """A residual 3x3 convolution with dilation, replicate padding and leaky ReLU."""
+
+    channels: int
+    dilation: int
+
+    def setup(self):
+        self.conv = nn.Conv(self.channels, (3, 3), padding="VALID", kernel_dilation=self.dilation)
+
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
+        return x + nn.leaky_relu(self.conv(replicate_pad(x, self.dilation)), 0.1)
+
+
+class TTDNetwork(nn.Module):
+    """The network: ``encode`` an image to moments of itself and of its features, ``decode`` merged moments to an image.
+
+    Attributes:
+        channels: Width of the blocks; half of them are kept as features.
+        encoder: Dilations of the encoder's blocks.
+        decoder: Dilations of the decoder's blocks.
+    """
+
+    channels: int
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+
+    def setup(self):
+        self.stem = nn.Conv(self.channels, (3, 3), padding="VALID")
+        self.encoder_blocks = [DilatedBlock(self.channels, d) for d in self.encoder]
+        self.bottleneck = nn.Conv(self.channels // 2, (1, 1))
+        self.entrance = nn.Conv(self.channels, (3, 3), padding="VALID")
+        self.decoder_blocks = [DilatedBlock(self.channels, d) for d in self.decoder]
+        self.head = nn.Conv(1, (3, 3), padding="VALID", kernel_init=nn.initializers.normal(0.02))
+
+    def encode(self, image: Float[Array, "*B H W 1"]) -> dict[str, Array]:
+        features = nn.leaky_relu(self.stem(replicate_pad(image - 0.5, 1)), 0.1)
+        for block in self.encoder_blocks:
+            features = block(features)
+        first = jnp.concatenate([image, self.bottleneck(features)], axis=-1)
+        return {"first": first, "second": first**2}
+
+    def decode(self, latent: dict[str, Array]) -> Float[Array, "*B H W 1"]:
+        mean = latent["first"]
+        variance = jnp.maximum(latent["second"] - mean**2, 0)
+        spread = jnp.sqrt(variance + 1e-4) - 1e-2
+        features = jnp.concatenate([mean, spread], axis=-1)
+        features = nn.leaky_relu(self.entrance(replicate_pad(features, 1)), 0.1)
+        for block in self.decoder_blocks:
+            features = block(features)
+        return mean[..., :1] + self.head(replicate_pad(features, 1))
+
+    def __call__(self, image: Float[Array, "*B H W 1"]) -> Float[Array, "*B H W 1"]:
+        return self.decode(self.encode(image))
+
+
+@dataclass(frozen=True)
+class TTDNet(RuleModel):
+    """TTDNet as a fusion model: one channel, mean rule."""
+
+    rule: str = "mean"
+
+    @property
+    def halo(self) -> tuple[int, int]:
+        """The sum of the dilations, one for the stem, and two for the decoder's first and last layer."""
+        return 1 + sum(self.network.encoder), 2 + sum(self.network.decoder)
+
+
+def build(
+    channels: int = 32, encoder: tuple[int, ...] = (1, 2, 4), decoder: tuple[int, ...] = (2, 1), rule: str = "mean"
+) -> TTDNet:
+    """TTDNet of a given width, and dilations of its blocks."""
+    return TTDNet(TTDNetwork(channels, tuple(encoder), tuple(decoder)), rule)
+
+
+def _abstract(model: TTDNet):
+    return abstract_variables(model.network, jnp.zeros((1, 8, 8, 1)))
+
+
+_DEFAULT = LossWeighting("l1", 20.0, "alone", "image", "linear", "softmax", "negative", 2.0)
+
+SPEC = Spec(
+    name="ttdnet",
+    title="TTDNet (this package): residual, local, trained on components",
+    build=build,
+    abstract=_abstract,
+    presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
+    recipes={"default": _DEFAULT, "paper": PAPER},
+    channels=1,
+    origin="trained by ttd-jax train general",
+    licence="Apache-2.0",
+)

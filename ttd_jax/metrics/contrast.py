@@ -1,0 +1,105 @@
+"""Contrast and sharpness of the fused image alone; no source is looked at.
+
+``fused`` is ``(H, W)``; see :mod:`ttd_jax.metrics.levels` for dtypes. Values are in grey levels on 0 to 255.
+All of these rise with sharpening and with noise: a high value says "busy", not "good".
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.metrics.levels import Gray, Score, levels, unknown_variant
+from ttd_jax.ops.filters import central_differences, sobel
+
+
+@partial(jax.jit, static_argnames="variant")
+def standard_deviation(fused: Gray, *, variant: str = "population") -> Score:
+    r"""Standard deviation of the grey levels (SD): higher is better, 0 for one grey level.
+
+    Args:
+        fused: The fused image.
+        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"`` divides by HW
+            - 1; ``"saturated"`` repeats what MATLAB does to an image left as uint8, where :math:`F - \bar F`
+              is rounded
+            and cut at 0 and its square cut at 255 (the published TNO table).
+    """
+    image = levels(fused)
+    mean = jnp.mean(image)
+    match variant:
+        case "population":
+            return jnp.sqrt(jnp.mean(jnp.square(image - mean)))
+        case "sample":
+            return jnp.sqrt(jnp.sum(jnp.square(image - mean)) / (image.size - 1))
+        case "saturated":
+            above = jnp.floor(jnp.maximum(jnp.round(image) - mean, 0) + 0.5)
+            return jnp.sqrt(jnp.mean(jnp.minimum(jnp.square(above), 255)))
+    raise unknown_variant("SD", variant, ["population", "sample", "saturated"])
+
+
+@partial(jax.jit, static_argnames="variant")
+def average_gradient(fused: Gray, *, variant: str = "mean") -> Score:
+    r"""Mean length of the grey-level gradient (AG): higher is better.
+
+    :math:`\frac{1}{HW}\sum \sqrt{(g_x^2 + g_y^2) / 2}` with central differences, one-sided at the borders.
+
+    Args:
+        fused: The fused image, at least 2×2.
+        variant: ``"mean"``; ``"vifb"`` divides the same sum by (H - 1)(W - 1).
+    """
+    if variant not in ("mean", "vifb"):
+        raise unknown_variant("AG", variant, ["mean", "vifb"])
+    image = levels(fused)
+    height, width = image.shape
+    squares = jnp.square(central_differences(image, -1)) + jnp.square(central_differences(image, -2))
+    mean = jnp.mean(jnp.sqrt(squares / 2))
+    return mean if variant == "mean" else mean * (height * width / ((height - 1) * (width - 1)))
+
+
+@partial(jax.jit, static_argnames="variant")
+def edge_intensity(fused: Gray, *, variant: str = "vifb") -> Score:
+    r"""Mean length of the Sobel gradient (EI): higher is better.
+
+    :math:`\frac{1}{HW}\sum \sqrt{s_x^2 + s_y^2}` with the 3×3 kernels [1 2 1] × [-1 0 1].
+
+    Args:
+        fused: The fused image.
+        variant: ``"vifb"``, border pixels repeated; ``"skimage"``, the same divided by 4, as
+            ``skimage.filters.sobel_h`` and ``sobel_v`` give it; ``"skimage_old"``, that with the outermost
+            pixels set to 0 (scikit-image before 0.17); ``"zoo"``, not divided, zeros outside the image.
+    """
+    image = levels(fused)
+    if variant not in ("vifb", "skimage", "skimage_old", "zoo"):
+        raise unknown_variant("EI", variant, ["vifb", "skimage", "skimage_old", "zoo"])
+    right, down = sobel(image, "constant" if variant == "zoo" else "edge")
+    length = jnp.sqrt(jnp.square(right) + jnp.square(down))
+    if variant == "skimage_old":
+        length = _without_frame(length)
+    return jnp.mean(length) / (4 if variant.startswith("skimage") else 1)
+
+
+def _without_frame(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
+    return jnp.pad(image[1:-1, 1:-1], 1)
+
+
+@partial(jax.jit, static_argnames="variant")
+def spatial_frequency(fused: Gray, *, variant: str = "mean") -> Score:
+    r"""Root of the mean squared differences between neighbours along rows and columns (SF): higher is better.
+
+    :math:`\sqrt{\overline{(\Delta_x F)^2} + \overline{(\Delta_y F)^2}}` (Eskicioglu and Fisher 1995).
+
+    Args:
+        fused: The fused image, at least 2×2.
+        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"lt_unit"``
+            is ``"mean"`` on [0, 1] grey levels, so divided by 255.
+    """
+    image = levels(fused)
+    across, down = jnp.square(jnp.diff(image, axis=1)), jnp.square(jnp.diff(image, axis=0))
+    match variant:
+        case "mean" | "lt_unit":
+            value = jnp.sqrt(jnp.mean(across) + jnp.mean(down))
+            return value / 255 if variant == "lt_unit" else value
+        case "vifb":
+            return jnp.sqrt((jnp.sum(across) + jnp.sum(down)) / image.size)
+    raise unknown_variant("SF", variant, ["mean", "vifb", "lt_unit"])

@@ -1,0 +1,171 @@
+"""How much of the sources' edges the fused image keeps, loses and invents.
+
+``fused`` is ``(H, W)`` and ``sources`` ``(M, H, W)`` with any M of at least 1; see
+:mod:`ttd_jax.metrics.levels` for dtypes. Edge strength g and orientation come from Sobel kernels. NaN where
+no image has an edge.
+
+With the variant ``"petrovic"`` of Qabf and ``"kumar"`` of the other two, Qabf + Labf + Nabf = 1.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
+from ttd_jax.ops.filters import sobel
+
+
+class _Edges(NamedTuple):
+    strength: Float[Array, "... H W"]
+    orientation: Float[Array, "... H W"]  # of the gradient, in [-pi/2, pi/2]
+
+
+class _Preservation(NamedTuple):
+    """Per pixel: edge strengths, how much of each source's edge is kept (0 to 1), and how much each counts."""
+
+    fused_strength: Float[Array, "H W"]
+    strength: Float[Array, "M H W"]
+    kept: Float[Array, "M H W"]
+    weight: Float[Array, "M H W"]
+
+
+def _sigmoid(x: Array, gain: float, slope: float, offset: float) -> Array:
+    return gain / (1 + jnp.exp(-slope * (x - offset)))
+
+
+@partial(jax.jit, static_argnames="variant")
+def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas") -> Score:
+    r"""Share of the sources' edges that the fused image keeps, weighted by edge strength (Qabf): higher is
+    better.
+
+    :math:`\frac{\sum_p \sum_m Q_m w_m}{\sum_p \sum_m w_m}`, where
+    :math:`Q_m = \frac{\Gamma_g}{1 + e^{\kappa_g (G_m - \sigma_g)}} \cdot
+    \frac{\Gamma_a}{1 + e^{\kappa_a (A_m - \sigma_a)}}` of the relative strength G and orientation A of the
+    edge (Xydeas and Petrović 2000, Eq. 3 to 9). Identical images give 0.975, not 1.
+
+    Args:
+        fused: The fused image.
+        sources: What it was fused from.
+        variant: Constants and weights:
+
+            - ``"xydeas"``: the published constants, weights g, zeros outside the image; where both strengths
+              are equal their ratio is taken as the strength itself, as every implementation does;
+            - ``"vifb"``: that on levels multiplied by 255, which only equal strengths notice;
+            - ``"petrovic"``: the root of the product, other constants, Sobel / 8 with mirrored borders,
+              weights g^1.5 from 2 on and 0.001 below;
+            - ``"zl"``: other constants, and the mean of the ratio per pixel instead of the ratio of sums.
+    """
+    image, sources = levels(fused), levels(sources)
+    match variant:
+        case "xydeas" | "vifb":
+            edges, fused_edges = _xydeas_edges(sources), _xydeas_edges(image)
+            kept = _xydeas_kept(edges, fused_edges, equal=1 if variant == "xydeas" else 255)
+            return jnp.sum(kept * edges.strength) / jnp.sum(edges.strength)
+        case "petrovic":
+            found = _petrovic(image, sources)
+            return jnp.sum(found.kept * found.weight) / jnp.sum(found.weight)
+        case "zl":
+            return _liu(image, sources)
+    raise unknown_variant("Qabf", variant, ["xydeas", "vifb", "petrovic", "zl"])
+
+
+def _xydeas_edges(image: Float[Array, "... H W"]) -> _Edges:
+    right, down = sobel(image, "constant")
+    # The sign is that of a convolution, as in every implementation. It matters: the angle of a purely
+    # vertical gradient is +pi/2, and an angle near it on the other side of the jump counts as the largest
+    # turn.
+    slope = -down / jnp.where(right == 0, 1, right)
+    orientation = jnp.where(right == 0, jnp.pi / 2, jnp.arctan(slope))
+    return _Edges(jnp.sqrt(right * right + down * down), orientation)
+
+
+def _xydeas_kept(source: _Edges, fused: _Edges, equal: float) -> Float[Array, "M H W"]:
+    low = jnp.minimum(source.strength, fused.strength)
+    high = jnp.maximum(source.strength, fused.strength)
+    ratio = jnp.where(low == high, equal * low, low / jnp.where(high == 0, 1, high))
+    turn = 1 - jnp.abs(source.orientation - fused.orientation) / (jnp.pi / 2)
+    return _sigmoid(ratio, 0.9994, 15, 0.5) * _sigmoid(turn, 0.9879, 22, 0.8)
+
+
+@partial(jax.jit, static_argnames="variant")
+def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
+    r"""Weight of the edges that are stronger in the fused image than in every source (Nabf): lower is better.
+
+    :math:`\sum_{p \in N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m` over the pixels N where :math:`g_F > g_m`
+    for all m, with the Q and w of Qabf's variant ``"petrovic"``.
+
+    Args:
+        fused: The fused image.
+        sources: What it was fused from.
+        variant: ``"kumar"`` as above (Shreyamsha Kumar 2013); ``"petrovic"``, the sum of the (1 - Q) times
+            the sum of the w (Petrović and Xydeas 2005), which can exceed 1; ``"zoo"``, ``"kumar"`` with
+            weight 0 below 2.
+    """
+    if variant not in ("kumar", "petrovic", "zoo"):
+        raise unknown_variant("Nabf", variant, ["kumar", "petrovic", "zoo"])
+    found = _petrovic(levels(fused), levels(sources), weak=0.0 if variant == "zoo" else 0.001)
+    invented = jnp.all(found.fused_strength > found.strength, axis=0)
+    if variant == "petrovic":
+        lost = jnp.sum(1 - found.kept, axis=0) * jnp.sum(found.weight, axis=0)
+    else:
+        lost = jnp.sum((1 - found.kept) * found.weight, axis=0)
+    return jnp.sum(jnp.where(invented, lost, 0)) / jnp.sum(found.weight)
+
+
+@partial(jax.jit, static_argnames="variant")
+def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
+    r"""Weight of the sources' edges that the fused image does not keep (Labf): lower is better.
+
+    :math:`\sum_{p \notin N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m`, the complement of
+    :func:`fusion_artifacts` (Petrović and Xydeas 2005).
+
+    Args:
+        fused: The fused image.
+        sources: What it was fused from.
+        variant: ``"kumar"``.
+    """
+    if variant != "kumar":
+        raise unknown_variant("Labf", variant, ["kumar"])
+    found = _petrovic(levels(fused), levels(sources))
+    invented = jnp.all(found.fused_strength > found.strength, axis=0)
+    lost = jnp.sum((1 - found.kept) * found.weight, axis=0)
+    return jnp.sum(jnp.where(invented, 0, lost)) / jnp.sum(found.weight)
+
+
+def _petrovic_edges(image: Float[Array, "... H W"]) -> _Edges:
+    right, down = (part / 8 for part in sobel(image, "reflect"))
+    slope = right / jnp.where(down == 0, 1, down)
+    orientation = jnp.where(down == 0, jnp.sign(right) * (jnp.pi / 2), jnp.arctan(slope))
+    return _Edges(jnp.sqrt(right * right + down * down), orientation)
+
+
+def _petrovic(fused: Float[Array, "H W"], sources: Float[Array, "M H W"], weak: float = 0.001) -> _Preservation:
+    source, target = _petrovic_edges(sources), _petrovic_edges(fused)
+    low = jnp.minimum(source.strength, target.strength)
+    high = jnp.maximum(source.strength, target.strength)
+    ratio = low / jnp.where(high == 0, 1, high)
+    turn = jnp.abs(jnp.abs(source.orientation - target.orientation) - jnp.pi / 2) * (2 / jnp.pi)
+    kept = jnp.sqrt(_sigmoid(ratio, 0.9999, 19, 0.5) * _sigmoid(turn, 0.9995, 22, 0.5))
+    strong = source.strength * jnp.sqrt(source.strength)
+    return _Preservation(target.strength, source.strength, kept, jnp.where(source.strength >= 2, strong, weak))
+
+
+def _liu(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) -> Score:
+    tiny = 1e-5  # what stands for a zero difference or strength
+    source, target = _liu_edges(sources, tiny), _liu_edges(fused, tiny)
+    source_strength = jnp.where(source.strength == 0, tiny, source.strength)
+    fused_strength = jnp.where(target.strength == 0, tiny, target.strength)
+    weaker = target.strength / source_strength
+    stronger = source_strength / fused_strength
+    ratio = jnp.where(source.strength > target.strength, weaker, stronger)
+    turn = jnp.abs(jnp.abs(source.orientation - target.orientation) - jnp.pi / 2) * (2 / jnp.pi)
+    kept = _sigmoid(ratio, 1.0, 10, 0.5) * _sigmoid(turn, 1.0, 20, 0.75)
+    return jnp.mean(jnp.sum(kept * source_strength, axis=0) / jnp.sum(source_strength, axis=0))
+
+
+def _liu_edges(image: Float[Array, "... H W"], tiny: float) -> _Edges:
+    right, down = sobel(image, "constant")
+    return _Edges(jnp.sqrt(right * right + down * down), jnp.arctan(down / jnp.where(right == 0, tiny, right)))

@@ -1,0 +1,82 @@
+"""What a fused image is trained for: closeness to a known target, and to its sources in structure, edges and contrast.
+
+Images are ``(H, W)`` and sources ``(M, H, W)`` in [0, 1]; each term is a scalar, 0 at best.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ttd_jax.ops.filters import box_kernel, local_mean, sobel
+
+Image = Float[Array, "H W"]
+Stack = Float[Array, "M H W"]
+Scalar = Float[Array, ""]
+
+
+class Terms(NamedTuple):
+    """Weights of the terms, or their values.
+
+    Attributes:
+        target: l1 distance from the target.
+        structure: 1 - SSIM, averaged over the sources (7x7 windows).
+        edges: l1 distance between the Sobel gradient and, pixel by pixel, the strongest one of the sources.
+        contrast: How little of each source the fused image adds to the other ones (1 - SCD / M).
+        range: l1 distance from [0, 1].
+    """
+
+    target: Any
+    structure: Any
+    edges: Any
+    contrast: Any
+    range: Any
+
+
+def fusion_terms(fused: Image, sources: Stack, target: Image) -> Terms:
+    """All terms for one fused image."""
+    return Terms(
+        jnp.mean(jnp.abs(fused - target)),
+        1 - jnp.mean(jax.vmap(lambda source: ssim(fused, source))(sources)),
+        edge_distance(fused, sources),
+        1 - jnp.mean(differences_correlation(fused, sources)),
+        jnp.mean(jnp.maximum(fused - 1, 0) + jnp.maximum(-fused, 0)),
+    )
+
+
+def ssim(x: Image, y: Image) -> Scalar:
+    """Structural similarity with a 7x7 moving window and data range 1 (Wang et al. 2004, Eq. 13)."""
+    window = box_kernel(7)
+    mean_x, mean_y = local_mean(x, window), local_mean(y, window)
+    x, y = x - 0.5, y - 0.5  # moments about the middle of the range keep their precision
+    shift_x, shift_y = mean_x - 0.5, mean_y - 0.5
+    unbiased = 49 / 48
+    var_x = unbiased * (local_mean(x * x, window) - shift_x**2)
+    var_y = unbiased * (local_mean(y * y, window) - shift_y**2)
+    covariance = unbiased * (local_mean(x * y, window) - shift_x * shift_y)
+    c1, c2 = 0.01**2, 0.03**2
+    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
+    return jnp.mean(numerator / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)))
+
+
+def edge_distance(fused: Image, sources: Stack) -> Scalar:
+    """Mean l1 distance of the fused gradient from the strongest of the sources' gradients."""
+    right, down = sobel(sources, "edge")
+    strength = right**2 + down**2
+    strongest = strength == jnp.max(strength, axis=0)
+    share = strongest / jnp.sum(strongest, axis=0)
+    wanted = [jnp.sum(share * part, axis=0) for part in (right, down)]
+    found = sobel(fused, "edge")
+    return sum(jnp.mean(jnp.abs(a - b)) for a, b in zip(found, wanted, strict=True)) / 8
+
+
+def differences_correlation(fused: Image, sources: Stack) -> Float[Array, " M"]:
+    """Correlation of every source with the fused image less the mean of the other sources (SCD's terms for M = 2)."""
+    others = (jnp.sum(sources, axis=0) - sources) / (len(sources) - 1)
+    return jax.vmap(_correlation)(fused - others, sources)
+
+
+def _correlation(x: Image, y: Image) -> Scalar:
+    x, y = x - jnp.mean(x), y - jnp.mean(y)
+    return jnp.mean(x * y) / jnp.sqrt(jnp.mean(x * x) * jnp.mean(y * y) + 1e-6)
