@@ -96,6 +96,7 @@ def test_options_left_out_come_from_the_recipe():
         "form": "exp",
         "normalization": "softmax",
         "correlation": "negative",
+        "smoothing": 0.0,
     }
     assert fuse([A, B], backbone=MEAN, recipe="paper").report["weighting"]["scale"] == 1.0
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.networks import ifcnn_backbone
 from ttd_jax import pipeline
+from ttd_jax.backbones import ttdnet
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
 from ttd_jax.core.strips import fuse_in_strips
 from ttd_jax.core.weighting import PAPER
@@ -43,23 +44,30 @@ def test_a_halo_that_is_too_small_shows():
     assert np.abs(strips.image - box(3)(sources).image).max() > 0.01
 
 
-@pytest.mark.parametrize("component", ["black", "static"])
-@pytest.mark.parametrize("rule", ["mean", "max"])
-def test_ifcnn_in_strips_equals_ifcnn_at_once(ifcnn_variables, monkeypatch, rule, component):
-    backbone = ifcnn_backbone(ifcnn_variables, rule)
-    sources = jnp.asarray(np.random.default_rng(1).random((3, 53, 30, 1)), jnp.float32)
+@pytest.mark.parametrize(
+    ("name", "component", "smoothing"),
+    [("mean", "static", 0), ("max", "static", 0), ("max", "black", 0), ("mean", "fused", 1.5), ("ttdnet", "alone", 2)],
+)
+def test_a_network_in_strips_equals_it_at_once(ifcnn_variables, monkeypatch, name, component, smoothing):
+    if name == "ttdnet":
+        model = ttdnet.build(channels=8)
+        variables = model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    else:
+        backbone = ifcnn_backbone(ifcnn_variables, name)
+        model, variables = backbone.model, backbone.variables
+    sources = jnp.asarray(np.random.default_rng(1).random((3, 75, 30, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)  # something to see at the borders
-    weighting = None if component == "static" else replace(PAPER, scale=50.0, component=component)
-    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 3 * 30)  # seven strips of eight rows
-    strips = jax.jit(lambda s: pipeline._fuse(backbone.model, backbone.variables, weighting, s))(sources)
+    weighting = None
+    if component != "static":
+        weighting = replace(PAPER, form="linear", scale=20.0, component=component, smoothing=smoothing)
+    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 3 * 30)  # ten strips of eight rows
+    strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
 
-    def fuse(stack):
-        if weighting is None:
-            return fuse_static(backbone.model, backbone.variables, stack)
-        return ttd(backbone.model, backbone.variables, stack, weighting)
+    @jax.jit
+    def at_once(stack):
+        return fuse_static(model, variables, stack) if weighting is None else ttd(model, variables, stack, weighting)
 
-    whole = jax.jit(fuse)(sources)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), strips, whole)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), strips, at_once(sources))
 
 
 def test_the_halo_of_ifcnn_is_what_its_filters_reach(ifcnn_variables):

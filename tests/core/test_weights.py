@@ -1,5 +1,6 @@
 """From losses to weights: forms, normalisations, correlation and the limits of the scale."""
 
+import math
 from dataclasses import replace
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import gaussian_filter
 from scipy.special import expit, softmax
 
 from tests.analytic import MEAN, STD, AnalyticModel
@@ -105,6 +107,13 @@ def test_permuting_losses_permutes_weights(losses, random):
     np.testing.assert_allclose(weights(losses[order]), weights(losses)[order], atol=1e-6)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.7, 2.0])
+def test_smoothing_against_scipy(sigma):
+    losses = np.random.default_rng(4).random((2, 9, 11)).astype(np.float32)
+    blurred = gaussian_filter(losses, (0, sigma, sigma), mode="nearest", radius=(0, *[math.ceil(3 * sigma)] * 2))
+    np.testing.assert_allclose(weights(losses, smoothing=sigma), softmax(np.exp(-blurred), axis=0), rtol=1e-4)
+
+
 def test_the_best_of_many_sources_stays_within_its_bound():
     # exp lies in (0, 1], so a softmax over M sources stays under e / (e + M - 1)
     for count in range(2, 6):
@@ -114,7 +123,7 @@ def test_the_best_of_many_sources_stays_within_its_bound():
 
 
 def test_options_left_out_come_from_the_recipe():
-    recipe = LossWeighting("l1", 3.0, "black", "mixed", "sigmoid", "proportional", "negative")
+    recipe = LossWeighting("l1", 3.0, "black", "mixed", "sigmoid", "proportional", "negative", 3.0)
     assert LossWeighting().resolve(recipe) == recipe
     own = LossWeighting(scale=0.0, loss="mse").resolve(recipe)
     assert (own.loss, own.scale, own.component) == ("mse", 0.0, "black")
@@ -141,6 +150,8 @@ def test_the_scale_is_traced_and_the_names_are_static():
         ({"scale": float("inf")}, "scale is a finite number of at least 0; got inf"),
         ({"scale": np.float32(-2)}, "scale is a finite number of at least 0; got np.float32(-2.0)"),
         ({"scale": "50"}, "scale is a finite number of at least 0; got '50'"),
+        ({"smoothing": -1}, "smoothing is a number of pixels from 0 to 100; got -1"),
+        ({"smoothing": float("nan")}, "smoothing is a number of pixels from 0 to 100; got nan"),
         (
             {"form": "linear", "normalization": "proportional"},
             'normalization="proportional" needs positive scores: use form="exp" or "sigmoid"',

@@ -68,7 +68,7 @@ class LossWeighting:
     form: str | None = None
     normalization: str | None = None
     correlation: str | None = None
-    smoothing: float | None = None
+    smoothing: float | int | None = None
 
     def __post_init__(self):
         for name, choices in _CHOICES.items():
@@ -77,7 +77,7 @@ class LossWeighting:
                 raise InputError(f"{name} is one of {', '.join(map(repr, choices))}; got {value!r}")
         if isinstance(self.scale, str) or (isinstance(self.scale, Real) and not 0 <= float(self.scale) < float("inf")):
             raise InputError(f"scale is a finite number of at least 0; got {self.scale!r}")
-        if self.smoothing is not None and not (isinstance(self.smoothing, Real) and 0 <= float(self.smoothing) <= 100):
+        if self.smoothing is not None and not 0 <= self.smoothing <= 100:
             raise InputError(f"smoothing is a number of pixels from 0 to 100; got {self.smoothing!r}")
         if self.normalization == "proportional" and self.form == "linear":
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
