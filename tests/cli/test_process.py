@@ -19,8 +19,9 @@ RNG = np.random.default_rng(0)
 
 @pytest.fixture
 def environment(tmp_path):
-    """A home of its own, so that no cache is shared with the user's."""
-    return os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    """A home of its own, so that no cache is shared with the user's, and buffered output as users have it."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return inherited | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pickle
 import struct
 import tracemalloc
 import zipfile
+import zlib
 from collections import OrderedDict
-from copy import copy
 
 import numpy as np
 import pytest
@@ -289,15 +289,23 @@ def test_compressed_archives_are_refused(tmp_path):
 
 
 def test_overlapping_entries_are_refused(tmp_path):
-    storages = [Storage(np.ones(1000, np.float32)) for _ in range(50)]
+    # each entry holds all later ones, headers included, so that N small ones are read as N^2 / 2
+    block, entries = bytes(1000), []
+    for key in range(50):
+        entry = zipfile.ZipInfo(f"archive/data/{key}")
+        entry.CRC, entry.file_size, entry.compress_size = zlib.crc32(block), len(block), len(block)
+        block = entry.FileHeader() + block
+        entries.append((entry, len(block)))
+    storages = [Storage(np.zeros(e.file_size, np.uint8), key=str(key)) for key, (e, _) in enumerate(entries)]
     path = tmp_path / "a.pth"
     with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled({s.key: Tensor(s, (1000,), (1,)) for s in storages}))
-        archive.writestr(f"archive/data/{storages[0].key}", storages[0].data.tobytes())
-        for storage in storages[1:]:  # fifty names for the same bytes
-            twin = copy(archive.filelist[-1])
-            twin.filename = f"archive/data/{storage.key}"
-            archive.filelist.append(twin)
+        archive.fp.write(block)
+        archive.start_dir = len(block)
+        for entry, size in entries:
+            entry.header_offset = len(block) - size
+            archive.filelist.append(entry)
+        archive.writestr("archive/data.pkl", pickled({s.key: Tensor(s, (1,), (1,)) for s in storages}))
+    assert sum(entry.file_size for entry, _ in entries) > 5 * path.stat().st_size
     refused(path)
 
 
