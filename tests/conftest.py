@@ -51,7 +51,7 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.skipped and not item.get_closest_marker("shared_data"):
+    if report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("shared_data"):
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped; only tests marked shared_data may be ({report.longrepr})"
     return report

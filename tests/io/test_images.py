@@ -182,6 +182,22 @@ def test_what_is_done_to_pixels_is_said(tmp_path, name, write, remark):
     assert picture.remarks == (remark,)
 
 
+def test_a_jpeg_in_a_tiff_keeps_its_colours(tmp_path):
+    Image.fromarray(SMOOTH).convert("YCbCr").save(tmp_path / "a.tif", compression="jpeg", quality=95)
+    picture = read_image(tmp_path / "a.tif")
+    assert np.abs(picture.pixels.astype(int) - SMOOTH).max() <= 8
+    assert picture.remarks == ()
+
+
+def test_colour_spaces_that_are_not_understood(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.dstack([RGB16, GREY16]), photometric="separated")
+    with pytest.raises(InputError) as caught:
+        read_image(tmp_path / "a.tif")
+    assert str(caught.value) == (
+        f"{tmp_path / 'a.tif'} has the colour space SEPARATED with 16 bits a sample: convert it to grey or RGB first"
+    )
+
+
 def test_cmyk_jpeg_is_converted(tmp_path):
     flat = np.full((16, 16, 3), (200, 60, 30), np.uint8)
     Image.fromarray(flat).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
