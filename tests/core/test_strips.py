@@ -50,17 +50,17 @@ def test_a_halo_that_is_too_small_shows():
 )
 def test_a_network_in_strips_equals_it_at_once(ifcnn_variables, monkeypatch, name, component, smoothing):
     if name == "ttdnet":
-        model = ttdnet.build(channels=8)
+        model = ttdnet.build(channels=4)
         variables = model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
     else:
         backbone = ifcnn_backbone(ifcnn_variables, name)
         model, variables = backbone.model, backbone.variables
-    sources = jnp.asarray(np.random.default_rng(1).random((3, 75, 30, 1)), jnp.float32)
+    sources = jnp.asarray(np.random.default_rng(1).random((3, 75, 12, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)  # something to see at the borders
     weighting = None
     if component != "static":
         weighting = replace(PAPER, form="linear", scale=20.0, component=component, smoothing=smoothing)
-    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 3 * 30)  # ten strips of eight rows
+    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 3 * 12)  # ten strips of eight rows
     strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
 
     @jax.jit
