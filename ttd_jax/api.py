@@ -12,12 +12,11 @@ import numpy as np
 
 import ttd_jax
 from ttd_jax.backbones import load_backbone
-from ttd_jax.backbones.adapter import RULES
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
-from ttd_jax.ops.pixels import from_float
+from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, choose_color_rule, fuse_pixels, fuse_pixels_batch
 from ttd_jax.result import FusionResult
 
@@ -25,7 +24,7 @@ bundled_backbone = cache(load_backbone)
 
 
 def fuse(
-    sources: Mapping[str, Source] | Sequence[Source],
+    sources: Mapping[str, Source] | Sequence[Source] | np.ndarray,
     *,
     backbone: Backbone | str | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -76,7 +75,8 @@ class Fuser:
     """``fuse`` with everything but the sources settled, for many images of one kind.
 
     Args:
-        backbone: What ``load_backbone`` returned; None for the one in the package.
+        backbone: What ``load_backbone`` returned, or the name of a network whose checkpoint is in the package; None
+            for the package's default.
         weighting: As for ``fuse``.
         recipe: As for ``fuse``.
         color: As for ``fuse``.
@@ -94,20 +94,21 @@ class Fuser:
 
     def __init__(
         self,
-        backbone: Backbone | None = None,
+        backbone: Backbone | str | None = None,
         *,
         weighting: str | LossWeighting | StaticWeighting = "loss",
         recipe: str | None = None,
         color: str = "auto",
         dtype: Any = None,
     ):
-        self.backbone = bundled_backbone() if backbone is None else backbone
+        self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
+        choose_color_rule(color, (True,), self.backbone.channels)
         self.color = color
-        self.dtype = dtype
+        self.dtype = None if dtype is None else image_dtype(dtype)
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | Sources) -> FusionResult:
+    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources) -> FusionResult:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
@@ -161,7 +162,8 @@ class Fuser:
         if rule == "gray":
             image = np.stack([_restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
-        report["remarks"] = sorted({remark for one in sets for remark in one.remarks})
+        remarks = sorted({remark for one in sets for remark in one.remarks})
+        report["remarks"] = [*remarks, *_remarks_on(self._model, stack.shape[1])]
         return FusionResult(
             from_float(image, self.dtype or sets[0].dtype),
             weights=fused["weights"],
@@ -189,17 +191,15 @@ class Fuser:
         rule = choose_color_rule(self.color, colored, self.backbone.channels)
         stack = jax.ShapeDtypeStruct((*shape[:3], shape[3] if len(shape) == 4 else 1), np.float32)
         lowered = fuse_pixels.lower(
-            self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored
+            self._model, self.backbone.variables, self._weighting, stack, np.array(colored), rule=rule
         )
-        self._compiled[fuse_pixels, stack.shape, rule, colored] = lowered.compile()
+        self._compiled[stack.shape, rule] = lowered.compile()
         return self
 
     def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
-        compiled = self._compiled.get((program, stack.shape, rule, colored))
-        if compiled is not None:
-            fused = compiled(self.backbone.variables, self._weighting, stack)
-        else:
-            fused = program(self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored)
+        arguments = self.backbone.variables, self._weighting, stack, np.array(colored)
+        compiled = self._compiled.get((stack.shape, rule))
+        fused = compiled(*arguments) if compiled else program(self._model, *arguments, rule=rule)
         return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
 
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
@@ -236,14 +236,14 @@ def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any
     if not isinstance(weighting, LossWeighting):
         raise InputError(f"weighting is 'loss', 'static', a LossWeighting or a StaticWeighting; got {weighting!r}")
     complete = weighting.resolve(recipes[recipe or "default"])
+    if np.ndim(complete.scale):
+        raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
     return backbone.model, replace(complete, scale=np.float32(complete.scale))
 
 
 def _with_rule(backbone: Backbone, rule: str):
     if not hasattr(backbone.model, "rule"):
         raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
-    if rule not in RULES:
-        raise InputError(f"static rules of {backbone.name} are {', '.join(RULES)}; got {rule!r}")
     return replace(cast(Any, backbone.model), rule=rule)
 
 

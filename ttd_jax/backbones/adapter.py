@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.model import Variables
+from ttd_jax.errors import InputError
 
 RULES: dict[str, Callable[..., Array]] = {"max": jnp.max, "mean": jnp.mean, "sum": jnp.sum}
 """Static merge rules over axis 0."""
@@ -22,6 +23,9 @@ class RuleModel:
     Attributes:
         network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
         rule: ``"max"``, ``"mean"`` or ``"sum"``. Given weights, a sum has gain M, the others gain 1.
+
+    Raises:
+        InputError: There is no such rule.
     """
 
     network: nn.Module
@@ -29,6 +33,10 @@ class RuleModel:
 
     independent: ClassVar[bool] = True
     halo: ClassVar[tuple[int, int] | None] = None
+
+    def __post_init__(self):
+        if self.rule not in RULES:
+            raise InputError(f"static rules are {', '.join(RULES)}; got {self.rule!r}")
 
     @property
     def uniform_is_static(self) -> bool:

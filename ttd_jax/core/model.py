@@ -9,13 +9,14 @@ be equal; its network parameters travel separately as ``variables``.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Array, Float, PyTree
 
 Variables: TypeAlias = Mapping[str, Any]
 
 
+@runtime_checkable
 class FusionModel(Protocol):
     """A frozen fusion network: encode, merge, decode, and the few facts that the method asks of it."""
 
