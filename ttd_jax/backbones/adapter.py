@@ -32,11 +32,15 @@ class RuleModel:
     rule: str = "sum"
 
     independent: ClassVar[bool] = True
-    halo: ClassVar[tuple[int, int] | None] = None
 
     def __post_init__(self):
         if self.rule not in RULES:
             raise InputError(f"static rules are {', '.join(RULES)}; got {self.rule!r}")
+
+    @property
+    def halo(self) -> tuple[int, int] | None:
+        """Unknown, so the whole image."""
+        return None
 
     @property
     def uniform_is_static(self) -> bool:
