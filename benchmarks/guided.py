@@ -4,8 +4,9 @@
 ``lytro-NN-A.jpg`` and ``lytro-NN-B.jpg``.
 
 Rows: *static*, the network's own fusion; *loss*, weights by its default recipe; *exchanged*, the control that gives
-each source the other's weight; *constant*, every pixel with the mean of the weights of *loss*, which tells what their shape
-over the image adds. The sharp originals are photographs of scikit-image, one source blurred here and the other there.
+each source the other's weight; *constant*, every pixel with the mean of the weights of *loss*: the difference between
+the two is what the shape of the weights adds. The sharp originals are photographs of scikit-image, one source blurred
+here and the other there.
 """
 
 import argparse

@@ -102,9 +102,10 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
         elif tensor.ndim != len(axes):
             problems.append(f"{key} has {tensor.ndim} dimensions, expected {len(axes)}")
         else:
-            filled[target] = tensor.astype(np.float32).transpose(axes)
+            filled[target] = tensor.transpose(axes)
             used.append(key)
-    problems += tree_differences(_nest(filled), abstract)
+    shapes = {path: jax.ShapeDtypeStruct(array.shape, np.float32) for path, array in filled.items()}
+    problems += tree_differences(_nest(shapes), abstract)
     if problems:
         raise CheckpointError("; ".join(problems))
     return Converted(_like(abstract, filled), used, ignored)
@@ -124,7 +125,7 @@ def _compiled(pattern: str) -> re.Pattern:
     return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(pattern)))
 
 
-def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for path, leaf in flat.items():
         *parents, last = path.split("/")
@@ -136,5 +137,5 @@ def _nest(flat: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _like(abstract: Mapping[str, Any], filled: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    leaves = [np.ascontiguousarray(filled[path]) for path in flatten(abstract)]
+    leaves = [np.ascontiguousarray(filled[path], np.float32) for path in flatten(abstract)]
     return jax.tree.unflatten(jax.tree.structure(abstract), leaves)

@@ -2,12 +2,11 @@
 
 Both layouts are read: the zip archive of PyTorch 1.6 and later, and the stream of pickles before it. A pickle
 names the callables it wants; here each name is looked up in a closed list of what a state dict is made of, and
-answered with a stand-in of ours. Everything else is refused by name. Tensors are views into storages that are
-checked to lie within the file's own bytes.
+answered with a stand-in of ours. Everything else is refused by name. Tensors are read-only views into storages that
+are checked to lie within the file's own bytes, so that a small file cannot fill the memory.
 """
 
 import io
-import math
 import os
 import pickle
 import struct
@@ -16,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import ml_dtypes
 import numpy as np
@@ -25,6 +24,7 @@ from ttd_jax.errors import CheckpointError
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+_LONGEST_NAME = 200
 
 _STORAGE_DTYPES = {
     "DoubleStorage": np.dtype("<f8"),
@@ -98,56 +98,53 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     Args:
         path: File written by ``torch.save``.
 
+    Returns:
+        Read-only arrays.
+
     Raises:
         CheckpointError: The file is missing, truncated or no PyTorch file, names a callable that a state dict does
             not need, or holds no tensors by name.
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            if zipfile.is_zipfile(file):
-                root = _read_zip(file)
-            else:
-                file.seek(0)
-                root = _read_legacy(file)
+        if path.exists() and not path.is_file():
+            raise CheckpointError("no file: expected a .pth file")
+        data = path.read_bytes()
+        root = _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_legacy(data)
         tensors: dict[str, np.ndarray] = {}
-        _collect(root, "", tensors)
+        _collect(root, "", tensors, set())
     except CheckpointError as error:
         raise CheckpointError(f"{path}: {error}") from None
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
-    except (
-        pickle.UnpicklingError,
-        zipfile.BadZipFile,
-        EOFError,
-        struct.error,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
-        AttributeError,
-        MemoryError,
-        NotImplementedError,
-        RecursionError,
-        OverflowError,
-    ) as error:
+    except Exception as error:  # whatever damaged bytes happen to break
         raise CheckpointError(
             f"{path} is damaged, truncated or no PyTorch file ({type(error).__name__}): download it again"
         ) from None
     if not tensors:
         raise CheckpointError(
-            f"{path} holds no tensors by name ({type(root).__name__}): expected a state dict, "
+            f"{path} holds no tensors by name ({type(root).__name__.lstrip('_')}): expected a state dict, "
             "what torch.save(model.state_dict(), ...) writes"
         )
     return tensors
 
 
-def _collect(node: Any, prefix: str, tensors: dict[str, np.ndarray]) -> None:
+def _collect(node: Any, prefix: str, tensors: dict[str, np.ndarray], seen: set[int]) -> None:
     if isinstance(node, dict):
+        if id(node) in seen:  # mappings that share mappings would double the work with every level
+            raise CheckpointError(f"the mapping {prefix} stands in two places: not a state dict")
+        seen.add(id(node))
         for key, value in node.items():
-            _collect(value, f"{prefix}.{key}" if prefix else str(key), tensors)
+            name = _shown(str(key))
+            _collect(value, f"{prefix}.{name}" if prefix else name, tensors, seen)
     elif isinstance(node, _Tensor) and prefix:
         tensors[prefix] = _to_array(node, prefix)
+
+
+def _shown(name: str) -> str:
+    """A name from the file as it may be printed: on one line, without control characters, not too long."""
+    name = name if name.isprintable() else ascii(name)[1:-1]
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..."
 
 
 def _to_array(tensor: _Tensor, name: str) -> np.ndarray:
@@ -157,16 +154,19 @@ def _to_array(tensor: _Tensor, name: str) -> np.ndarray:
     if 0 in shape:
         return np.zeros(shape, tensor.storage.dtype)
     last = tensor.offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
-    if data is None or last >= data.size or math.prod(shape) > 4 * data.size:
+    if data is None or last >= data.size:
         raise CheckpointError(f"{name} reaches beyond its stored bytes: the file is damaged or truncated")
-    in_bytes = [s * data.itemsize for s in strides]
-    return np.lib.stride_tricks.as_strided(data[tensor.offset :], shape, in_bytes, writeable=False).copy()
+    in_bytes = [s * data.itemsize if n > 1 else 0 for n, s in zip(shape, strides, strict=True)]
+    return np.lib.stride_tricks.as_strided(data[tensor.offset :], shape, in_bytes, writeable=False)
 
 
-class _StateDictUnpickler(pickle.Unpickler):
-    """An unpickler that knows the parts of a state dict and nothing else."""
+class _StateDictUnpickler(pickle._Unpickler):
+    """An unpickler that knows the parts of a state dict and nothing else.
 
-    def __init__(self, file: BinaryIO, storage_of: Callable[[Any], _Storage]):
+    It is Python's own in Python, not the one in C, which sets aside as much memory as a number in the file says.
+    """
+
+    def __init__(self, file: io.BytesIO, storage_of: Callable[[Any], _Storage]):
         super().__init__(file, encoding="utf-8")
         self._storage_of = storage_of
 
@@ -176,9 +176,12 @@ class _StateDictUnpickler(pickle.Unpickler):
         if (module, name) in _STAND_INS:
             return _STAND_INS[module, name]
         raise CheckpointError(
-            f"refused: the file asks for {module}.{name}, which a state dict does not need; nothing of it was run. "
-            "Save model.state_dict() instead of the whole model, or do not trust this file"
+            f"refused: the file asks for {_shown(f'{module}.{name}')}, which a state dict does not need; nothing of it "
+            "was run. Save model.state_dict() instead of the whole model, or do not trust this file"
         )
+
+    def get_extension(self, code: int) -> None:
+        raise CheckpointError("refused: the file asks for a callable by number, which a state dict does not need")
 
     def persistent_load(self, pid: Any) -> _Storage:
         return self._storage_of(pid)
@@ -193,13 +196,23 @@ _STAND_INS: dict[tuple[str, str], Callable] = {
 }
 
 
-def _read_zip(file: BinaryIO) -> Any:
-    with zipfile.ZipFile(file) as archive:
+def _read_zip(data: bytes) -> Any:
+    budget = len(data)  # PyTorch does not compress, so that all entries together are smaller than the file
+
+    def read(name: str) -> bytes:
+        nonlocal budget
+        entry = archive.getinfo(name)
+        budget -= entry.file_size
+        if entry.compress_type != zipfile.ZIP_STORED or budget < 0:
+            raise CheckpointError(f"{_shown(name)} is compressed or overlaps others: not a PyTorch checkpoint")
+        return archive.read(entry)
+
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
         pickles = [name for name in archive.namelist() if name.endswith("/data.pkl")]
         if len(pickles) != 1:
             raise CheckpointError("a zip archive, but without PyTorch's data.pkl: not a PyTorch checkpoint")
         folder = pickles[0].removesuffix("data.pkl")
-        if f"{folder}byteorder" in archive.namelist() and archive.read(f"{folder}byteorder") != b"little":
+        if f"{folder}byteorder" in archive.namelist() and read(f"{folder}byteorder") != b"little":
             raise CheckpointError("written on a big-endian machine, which is not supported")
         storages: dict[str, _Storage] = {}
 
@@ -208,17 +221,17 @@ def _read_zip(file: BinaryIO) -> Any:
             if kind != "storage" or not isinstance(storage_type, _StorageType):
                 raise CheckpointError("an entry that is not a tensor's storage: not a state dict")
             if key not in storages:
-                entry = archive.getinfo(f"{folder}data/{key}")
-                if entry.file_size != size * storage_type.dtype.itemsize:
-                    raise CheckpointError(f"storage {key} has {entry.file_size} bytes, expected {size} numbers")
-                data = np.frombuffer(archive.read(entry), storage_type.dtype)
-                storages[key] = _Storage(storage_type.dtype, size, data)
+                raw = read(f"{folder}data/{key}")
+                if len(raw) != int(size) * storage_type.dtype.itemsize:
+                    raise CheckpointError(f"storage {_shown(str(key))} has {len(raw)} bytes, not those of its numbers")
+                storages[key] = _Storage(storage_type.dtype, int(size), np.frombuffer(raw, storage_type.dtype))
             return storages[key]
 
-        return _StateDictUnpickler(io.BytesIO(archive.read(pickles[0])), storage_of).load()
+        return _StateDictUnpickler(io.BytesIO(read(pickles[0])), storage_of).load()
 
 
-def _read_legacy(file: BinaryIO) -> Any:
+def _read_legacy(data: bytes) -> Any:
+    file = io.BytesIO(data)
     storages: dict[str, _Storage] = {}
 
     def storage_of(pid: Any) -> _Storage:
@@ -238,7 +251,7 @@ def _read_legacy(file: BinaryIO) -> Any:
     for key in load():
         storage = storages[str(key)]
         (size,) = struct.unpack("<q", file.read(8))
-        raw = file.read(storage.size * storage.dtype.itemsize)
+        raw = file.read(max(storage.size, 0) * storage.dtype.itemsize)
         if size != storage.size or len(raw) != storage.size * storage.dtype.itemsize:
             raise CheckpointError("ends before its last number: truncated, download it again")
         storage.data = np.frombuffer(raw, storage.dtype)

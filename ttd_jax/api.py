@@ -12,13 +12,12 @@ import numpy as np
 
 import ttd_jax
 from ttd_jax.backbones import load_backbone
-from ttd_jax.backbones.adapter import RULES
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.exposures import WITH_TWIN, times_in_order, with_twins
 from ttd_jax.inputs import Source, Sources, check_sources
-from ttd_jax.ops.pixels import from_float
+from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels, fuse_pixels_batch
 from ttd_jax.result import FusionResult
 
@@ -26,7 +25,7 @@ bundled_backbone = cache(load_backbone)
 
 
 def fuse(
-    sources: Mapping[str, Source] | Sequence[Source],
+    sources: Mapping[str, Source] | Sequence[Source] | np.ndarray,
     *,
     backbone: Backbone | str | None = None,
     checkpoint: str | os.PathLike | None = None,
@@ -83,7 +82,8 @@ class Fuser:
     """``fuse`` with everything but the sources settled, for many images of one kind.
 
     Args:
-        backbone: What ``load_backbone`` returned; None for the one in the package.
+        backbone: What ``load_backbone`` returned, or the name of a network whose checkpoint is in the package; None
+            for the package's default.
         weighting: As for ``fuse``.
         recipe: As for ``fuse``.
         color: As for ``fuse``.
@@ -102,7 +102,7 @@ class Fuser:
 
     def __init__(
         self,
-        backbone: Backbone | None = None,
+        backbone: Backbone | str | None = None,
         *,
         weighting: str | LossWeighting | StaticWeighting = "loss",
         recipe: str | None = None,
@@ -110,14 +110,16 @@ class Fuser:
         dtype: Any = None,
         exposure_times: Mapping[str, float] | Sequence[float] | None = None,
     ):
-        self.backbone = bundled_backbone() if backbone is None else backbone
+        self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
+        choose_color_rule(color, (True,), self.backbone.channels)
         self.color = color
-        self.dtype: Any = np.float32 if dtype is None and self.backbone.channels == WITH_TWIN else dtype
+        radiance = dtype is None and self.backbone.channels == WITH_TWIN
+        self.dtype = np.dtype(np.float32) if radiance else None if dtype is None else image_dtype(dtype)
         self.exposure_times = exposure_times
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | Sources) -> FusionResult:
+    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources) -> FusionResult:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
@@ -174,7 +176,8 @@ class Fuser:
         if rule == "gray":
             image = np.stack([_restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
-        report["remarks"] = sorted({remark for one in sets for remark in one.remarks})
+        remarks = sorted({remark for one in sets for remark in one.remarks})
+        report["remarks"] = [*remarks, *_remarks_on(self.backbone, self._model, stack.shape[1])]
         return FusionResult(
             from_float(image, self.dtype or sets[0].dtype),
             weights=fused["weights"],
@@ -202,17 +205,15 @@ class Fuser:
         rule = _rule(self.backbone, self.color, colored)
         stack = jax.ShapeDtypeStruct((*shape[:3], shape[3] if len(shape) == 4 else 1), np.float32)
         lowered = fuse_pixels.lower(
-            self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored
+            self._model, self.backbone.variables, self._weighting, stack, np.array(colored), rule=rule
         )
-        self._compiled[fuse_pixels, stack.shape, rule, colored] = lowered.compile()
+        self._compiled[stack.shape, rule] = lowered.compile()
         return self
 
     def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
-        compiled = self._compiled.get((program, stack.shape, rule, colored))
-        if compiled is not None:
-            fused = compiled(self.backbone.variables, self._weighting, stack)
-        else:
-            fused = program(self._model, self.backbone.variables, self._weighting, stack, rule=rule, colored=colored)
+        arguments = self.backbone.variables, self._weighting, stack, np.array(colored)
+        compiled = self._compiled.get((stack.shape, rule))
+        fused = compiled(*arguments) if compiled else program(self._model, *arguments, rule=rule)
         return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
 
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
@@ -253,14 +254,14 @@ def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any
     if not recipes:
         raise InputError(f"{backbone.name} ({backbone.manifest.get('preset')}) fuses by weighting='static' only")
     complete = weighting.resolve(recipes[recipe or "default"])
+    if np.ndim(complete.scale):
+        raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
     return backbone.model, replace(complete, scale=np.float32(complete.scale))
 
 
 def _with_rule(backbone: Backbone, rule: str):
     if not hasattr(backbone.model, "rule"):
         raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
-    if rule not in RULES:
-        raise InputError(f"static rules of {backbone.name} are {', '.join(RULES)}; got {rule!r}")
     return replace(cast(Any, backbone.model), rule=rule)
 
 

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
+from PIL import Image
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import read_image
+from ttd_jax.io.images import Picture, picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
 
-Source: TypeAlias = "np.ndarray | str | os.PathLike[str]"
-"""One source: an array or the path of an image."""
+Source: TypeAlias = "ArrayLike | Image.Image | os.PathLike[str]"
+"""One source: an array of any library, a Pillow image, or the path of an image."""
 
 REFERENCES = ("visible", "mri", "reference")
 """Roles that make a source the reference, whose metadata, residual and chroma come first."""
@@ -46,11 +48,12 @@ class Sources:
     remarks: tuple[str, ...] = field(default=())
 
 
-def check_sources(sources: Mapping[str, Source] | Sequence[Source]) -> Sources:
+def check_sources(sources: Mapping[str, Source] | Sequence[Source] | np.ndarray) -> Sources:
     """Reads and checks sources.
 
     Args:
-        sources: Arrays or paths, at least two, as a sequence or as a mapping from role to source.
+        sources: Arrays or paths, at least two, as a sequence, a mapping from role to source, or one array
+            (M, H, W, C).
 
     Raises:
         InputError: Fewer than two sources, different sizes, a side under 2 pixels, an array that is not (H, W),
@@ -106,16 +109,18 @@ def _named(sources: Any) -> tuple[list[str], list[Any]]:
 def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
     if isinstance(source, (str, os.PathLike)):
         picture = read_image(source)
-        pixels, metadata, remarks = picture.pixels, picture.metadata, picture.remarks
+    elif isinstance(source, Image.Image):
+        picture = picture_from_pillow(source, role)
     else:
-        pixels, metadata, remarks = np.asarray(source), Metadata(), ()
+        picture = Picture(np.asarray(source), Metadata())
+    pixels = picture.pixels
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4, 6)):
         raise InputError(
             f"{role} has shape {pixels.shape}: expected (H, W), (H, W, 1) or (H, W, 3), or these with alpha"
         )
     if min(pixels.shape[:2]) < 2:
         raise InputError(f"{role} has {pixels.shape[0]} x {pixels.shape[1]} pixels: expected at least 2 x 2")
-    return pixels, metadata, remarks
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), picture.metadata, picture.remarks
 
 
 def _check_sizes(roles: Sequence[str], arrays: Sequence[np.ndarray]) -> None:

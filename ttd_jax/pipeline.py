@@ -8,7 +8,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
 from ttd_jax.core.model import FusionModel, Variables
@@ -28,6 +28,8 @@ RAW_RULE = "raw"
 """The rule of a backbone whose sources are not only pictures: they go in and the result comes out as they are."""
 
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
+
+_LEAST_WEIGHT = 1e-9  # keeps the colour sources' weights from summing to 0, and changes no other sum in float32
 
 
 def choose_color_rule(color: str, colored: tuple[bool, ...], channels: int) -> str:
@@ -49,15 +51,15 @@ def choose_color_rule(color: str, colored: tuple[bool, ...], channels: int) -> s
     return color
 
 
-@partial(jax.jit, static_argnames=("model", "rule", "colored"))
+@partial(jax.jit, static_argnames=("model", "rule"))
 def fuse_pixels(
     model: FusionModel,
     variables: Variables,
     weighting: LossWeighting | None,
     stack: Float[Array, "M H W C"],
+    colored: Bool[Array, " M"],
     *,
     rule: str,
-    colored: tuple[bool, ...],
 ) -> Fused:
     """Fuses one stack.
 
@@ -66,8 +68,8 @@ def fuse_pixels(
         variables: Its parameters.
         weighting: Complete loss weighting, or None for static fusion.
         stack: Sources, the reference first.
-        rule: A key of ``COLOR_RULES``, or ``RAW_RULE``.
         colored: Which sources have colour; their chroma is merged by the rule "luma".
+        rule: A key of ``COLOR_RULES``, or ``RAW_RULE``.
 
     Returns:
         The image in [0, 1], ``(H, W)`` or ``(H, W, 3)``, and components of one or three channels likewise.
@@ -87,12 +89,10 @@ def fuse_pixels(
     return fused._replace(image=image, components=None if components is None else _one_channel(components)[..., 0])
 
 
-@partial(jax.jit, static_argnames=("model", "rule", "colored"))
-def fuse_pixels_batch(model, variables, weighting, stacks: Float[Array, "N M H W C"], *, rule, colored) -> Fused:
+@partial(jax.jit, static_argnames=("model", "rule"))
+def fuse_pixels_batch(model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule) -> Fused:
     """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N."""
-    return jax.lax.map(
-        lambda stack: fuse_pixels(model, variables, weighting, stack, rule=rule, colored=colored), stacks
-    )
+    return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
 
 
 def _fuse(model: FusionModel, variables: Variables, weighting: LossWeighting | None, sources: Array) -> Fused:
@@ -114,11 +114,9 @@ def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:
 
 
 def _merge_chroma(
-    chroma: Float[Array, "M H W 2"], weights: Float[Array, "M H W"] | None, colored: tuple[bool, ...]
+    chroma: Float[Array, "M H W 2"], weights: Float[Array, "M H W"] | None, colored: Bool[Array, " M"]
 ) -> Float[Array, "H W 2"]:
-    """Chroma of the sources that have colour, averaged by their weights."""
-    chosen = jnp.array([i for i, has in enumerate(colored) if has])
-    chroma = chroma[chosen]
-    weights = jnp.ones(chroma.shape[:3]) if weights is None else weights[chosen]
-    weights = weights[..., jnp.newaxis]
+    """Chroma of the sources that have colour, averaged by their weights; evenly where a grey source has it all."""
+    weights = jnp.ones(chroma.shape[:3]) if weights is None else weights + _LEAST_WEIGHT
+    weights = (weights * colored[:, jnp.newaxis, jnp.newaxis])[..., jnp.newaxis]
     return jnp.sum(weights * chroma, axis=0) / jnp.sum(weights, axis=0)

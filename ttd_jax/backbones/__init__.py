@@ -73,11 +73,21 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
             f"name --backbone {manifest['backbone']}, or convert a file of {spec.name}"
         )
     spec = spec.of_preset(manifest.get("preset"))
-    model = _build(spec, manifest["config"], options)
+    known = set().union(*spec.presets.values())
+    for option in options.keys() - known:
+        raise InputError(f"options of {spec.name} are {', '.join(sorted(known)) or 'none'}; got {option!r}")
+    recipes = dict(spec.recipes)
+    try:
+        for option in manifest["config"].keys() - known:
+            raise TypeError(f"{spec.name} has no option {option!r}")
+        model = spec.build(**manifest["config"])
+        own = LossWeighting(**manifest.get("recipe") or {})
+    except (TypeError, ValueError) as error:  # an unknown option, or a value that is not among its choices
+        raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({error}): convert it again") from None
+    if recipes:
+        recipes["default"] = own.resolve(recipes["default"])
+    model = spec.build(**{**manifest["config"], **options})
     variables = load_variables(folder, spec.abstract(model))
-    recipes = {k: v for k, v in spec.recipes.items()}
-    if manifest.get("recipe"):
-        recipes["default"] = LossWeighting(**manifest["recipe"]).resolve(recipes["default"])
     return Backbone(
         spec.name,
         model,
@@ -89,13 +99,6 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
         spec.raw,
         manifest,
     )
-
-
-def _build(spec: Spec, config: dict[str, Any], options: dict[str, Any]):
-    known = set().union(*spec.presets.values())
-    for option in options.keys() - known:
-        raise InputError(f"options of {spec.name} are {', '.join(sorted(known)) or 'none'}; got {option!r}")
-    return spec.build(**{**config, **options})
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
@@ -116,6 +119,8 @@ def _checkpoint_folder(name: str | None, checkpoint: str | os.PathLike | None) -
     if checkpoint is not None:
         return bundled.get(str(checkpoint), Path(checkpoint))
     if name is None:
+        if DEFAULT_CHECKPOINT not in bundled:
+            raise CheckpointError("this installation has no checkpoint of its own: name one (checkpoint=FOLDER)")
         return bundled[DEFAULT_CHECKPOINT]
     spec = find_spec(name)
     for folder in bundled.values():

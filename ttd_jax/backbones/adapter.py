@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.model import Variables
+from ttd_jax.errors import InputError
 
 RULES: dict[str, Callable[[Array], Array]] = {
     "max": lambda stack: reduce(jnp.maximum, stack),
@@ -31,7 +32,11 @@ class NetworkModel:
     network: nn.Module
 
     independent: ClassVar[bool] = True
-    halo: ClassVar[tuple[int, int] | None] = None
+
+    @property
+    def halo(self) -> tuple[int, int] | None:
+        """Unknown, so the whole image."""
+        return None
 
     def normalize(self, image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
         """The image itself: the network works in image space."""
@@ -63,9 +68,16 @@ class RuleModel(NetworkModel):
     Attributes:
         network: The linen module; its fields are hashable, so that equal models are equal jit arguments.
         rule: ``"max"``, ``"mean"`` or ``"sum"``. Given weights, a sum has gain M, the others gain 1.
+
+    Raises:
+        InputError: There is no such rule.
     """
 
     rule: str = "sum"
+
+    def __post_init__(self):
+        if self.rule not in RULES:
+            raise InputError(f"static rules are {', '.join(RULES)}; got {self.rule!r}")
 
     @property
     def uniform_is_static(self) -> bool:

@@ -5,7 +5,7 @@ passes through both layers too. Module names follow the state-dict keys of the a
 """
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, TypeAlias
+from typing import TypeAlias
 
 import flax.linen as nn
 import jax
@@ -143,9 +143,8 @@ class CDDFuse(RuleModel):
     residual_of: str = "reference"
     stretch: bool = True
 
-    halo: ClassVar[tuple[int, int] | None] = None
-
     def __post_init__(self):
+        super().__post_init__()
         if self.residual_of not in RESIDUALS:
             raise InputError(f"residual_of is one of {', '.join(map(repr, RESIDUALS))}; got {self.residual_of!r}")
 

@@ -5,7 +5,6 @@ Grey sources are repeated to three channels, as the authors do; the output alway
 """
 
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -59,7 +58,10 @@ class IFCNN(RuleModel):
     network: nn.Module = field(default_factory=IFCNNNetwork)
     rule: str = "max"
 
-    halo: ClassVar[tuple[int, int] | None] = (4, 1)
+    @property
+    def halo(self) -> tuple[int, int]:
+        """7x7 and 3x3 in, 3x3 and 1x1 out."""
+        return 4, 1
 
     def normalize(self, image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 3"]:
         """ImageNet's mean subtracted and standard deviation divided out; grey becomes three channels."""

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ttd_jax import __version__
 from ttd_jax.cli import fuse, info, train
@@ -31,8 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code; a user's mistake is one line on stderr."""
     options = build_parser().parse_args(arguments)
+    with suppress(AttributeError):  # not every stream can
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()  # here, where a closed pipe can be told from a failure
+        return code
     except InputError as error:
         return _fail(error, 2)
     except CheckpointError as error:
@@ -43,7 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
         return _fail(f"{name}{error.strerror or error}", 1)
-    except MemoryError:
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # jax's word for no memory
+            raise
         return _fail("out of memory: use smaller images, or fewer at a time", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)

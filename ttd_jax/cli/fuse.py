@@ -4,11 +4,14 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
 from ttd_jax.errors import InputError
+
+_MOST_NOTES = 10  # of a folder run
 
 _EPILOG = """examples:
   ttd-jax fuse near.png far.png -o fused.png
@@ -112,8 +115,10 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
         if folder is not None:
             folder.mkdir(exist_ok=True)
     failures = [f"{stem}: missing in {', '.join(map(str, lacking))}" for stem, lacking in sets.incomplete.items()]
+    notes: Counter[str] = Counter()
     console = Console(stderr=True)
-    for stem, files in track(sets.complete.items(), description="fusing", console=console, transient=True):
+    shown = track(sets.complete.items(), "fusing", console=console, transient=True, disable=not console.is_terminal)
+    for stem, files in shown:
         one = dict(zip(sources, files, strict=True)) if isinstance(sources, dict) else files
         suffix = ".tif" if files[0].suffix.lower() in (".tif", ".tiff") else ".png"
         outputs = [None if folder is None else folder / f"{stem}{suffix}" for folder in folders]
@@ -123,8 +128,13 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
         except (InputError, OSError) as error:
             failures.append(f"{stem}: {error}")
             continue
+        notes.update(report["remarks"])
         if options.json:
             _tell(report, True)
+    for note, times in notes.most_common(_MOST_NOTES):
+        print(f"ttd-jax: note: {note}" + (f" ({times} times)" if times > 1 else ""), file=sys.stderr)
+    if len(notes) > _MOST_NOTES:
+        print(f"ttd-jax: note: {len(notes) - _MOST_NOTES} more notes, see --json", file=sys.stderr)
     for failure in failures:
         print(f"ttd-jax: failed: {failure}", file=sys.stderr)
     done = len(sets.complete) + len(sets.incomplete) - len(failures)
@@ -188,7 +198,7 @@ def _check_folders(options: argparse.Namespace, paths: list[Path]) -> list[Path 
     for folder in filter(None, folders):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"output {folder} is a file: name a folder, since the sources are folders")
-        check_output(folder, overwrite=True)
+        check_output(folder / "any" if folder.is_dir() else folder, overwrite=True)
     _refuse_clashes(folders, paths)
     return folders
 

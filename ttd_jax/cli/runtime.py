@@ -9,6 +9,7 @@ from pathlib import Path
 from ttd_jax.errors import InputError
 
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
+_EXTRAS = {"gpu": "cuda12", "tpu": "tpu"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,12 +36,15 @@ def start_jax(options: argparse.Namespace) -> None:
     import jax
 
     try:
-        jax.devices()
+        found = jax.default_backend()
     except RuntimeError:
-        raise InputError(
-            f"no {options.device} found: install the extra for it, such as pip install 'ttd-jax[cuda12]', "
-            "or leave --device out"
-        ) from None
+        found = None
+    if options.device == "auto" and found is None:
+        raise InputError(f"jax finds no device: look at JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}")
+    if options.device not in ("auto", found):
+        extra = _EXTRAS.get(options.device)
+        remedy = f"install the extra for it (pip install 'ttd-jax[{extra}]') or " if extra else ""
+        raise InputError(f"no {options.device} device found: {remedy}leave --device out")
     if options.compile_cache and (folder := compile_cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)

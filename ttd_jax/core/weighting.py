@@ -7,6 +7,7 @@ scale recompiles nothing; names are static.
 import math
 from dataclasses import dataclass, fields, replace
 from functools import partial
+from numbers import Real
 from typing import Any, Literal, TypeAlias, get_args
 
 from jax.tree_util import register_dataclass
@@ -18,6 +19,7 @@ Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
 Space: TypeAlias = Literal["image", "normalized", "mixed"]
 Form: TypeAlias = Literal["exp", "linear", "sigmoid"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
+Rule: TypeAlias = Literal["max", "mean", "sum"]
 Correlation: TypeAlias = Literal["negative", "positive"]
 
 _CHOICES = {
@@ -71,7 +73,7 @@ class LossWeighting:
     form: str | None = None
     normalization: str | None = None
     correlation: str | None = None
-    smoothing: float | None = None
+    smoothing: float | int | None = None
 
     def __post_init__(self):
         if self.component in _OTHER_NAMES:
@@ -80,10 +82,10 @@ class LossWeighting:
             value = getattr(self, name)
             if value is not None and value not in choices:
                 raise InputError(f"{name} is one of {', '.join(map(repr, choices))}; got {value!r}")
-        if isinstance(self.scale, (int, float)) and not 0 <= self.scale < float("inf"):
-            raise InputError(f"scale is a finite number of at least 0; got {self.scale}")
+        if isinstance(self.scale, str) or (isinstance(self.scale, Real) and not 0 <= float(self.scale) < float("inf")):
+            raise InputError(f"scale is a finite number of at least 0; got {self.scale!r}")
         if self.smoothing is not None and not 0 <= self.smoothing <= 100:
-            raise InputError(f"smoothing is a number of pixels from 0 to 100; got {self.smoothing}")
+            raise InputError(f"smoothing is a number of pixels from 0 to 100; got {self.smoothing!r}")
         if self.normalization == "proportional" and self.form == "linear":
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
         if self.correlation == "positive" and self.normalization not in (None, "softmax"):
@@ -102,12 +104,19 @@ class StaticWeighting:
     Attributes:
         rule: ``"max"``, ``"mean"`` or ``"sum"`` for a backbone that offers them; None keeps the checkpoint's own.
 
+    Raises:
+        InputError: There is no such rule.
+
     Example:
         >>> StaticWeighting(rule="mean").rule
         'mean'
     """
 
     rule: str | None = None
+
+    def __post_init__(self):
+        if self.rule not in (None, *get_args(Rule)):
+            raise InputError(f"static rules are {', '.join(get_args(Rule))}; got {self.rule!r}")
 
 
 PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0)

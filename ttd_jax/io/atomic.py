@@ -33,7 +33,7 @@ def atomic_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Pa
     path = check_output(path, overwrite)
     if path.is_dir():
         raise InputError(f"output {path} is a folder: name a file")
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.absolute().parent)
+    handle, name = tempfile.mkstemp(prefix=_hidden(path.stem), suffix=path.suffix, dir=path.absolute().parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -53,7 +53,7 @@ def atomic_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[
     path = check_output(path, overwrite)
     if path.exists() and not path.is_dir():
         raise InputError(f"output {path} is a file: name a folder")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.absolute().parent))
+    temporary = Path(tempfile.mkdtemp(prefix=_hidden(path.name), dir=path.absolute().parent))
     aside = temporary.with_name(temporary.name + ".old")
     try:
         yield temporary
@@ -68,6 +68,11 @@ def atomic_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _hidden(name: str) -> str:
+    """Start of a temporary name beside one of this name, short enough where that one just fits."""
+    return f".{name[:32]}-"
 
 
 def _umask() -> int:

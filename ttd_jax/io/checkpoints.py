@@ -75,7 +75,8 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
     try:
         manifest = json.loads((path / _MANIFEST).read_text())
         version = manifest["format"]
-        manifest["backbone"], manifest["config"], manifest["sha256"]
+        if not (isinstance(manifest["backbone"], str) and isinstance(manifest["config"], dict) and manifest["sha256"]):
+            raise TypeError("backbone is a name and config a mapping")
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {path}: expected a folder with {_MANIFEST}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -124,7 +125,7 @@ def tree_differences(tree: Mapping[str, Any], abstract: Mapping[str, Any]) -> li
     got, expected = flatten(tree), flatten(abstract)
     problems = [f"missing {name} {tuple(expected[name].shape)}" for name in expected if name not in got]
     problems += [f"unexpected {name} {tuple(got[name].shape)}" for name in got if name not in expected]
-    for name in expected.keys() & got.keys():
+    for name in filter(got.__contains__, expected):
         want, have = expected[name], got[name]
         if tuple(want.shape) != tuple(have.shape) or np.dtype(want.dtype) != np.dtype(have.dtype):
             problems.append(f"{name} is {have.dtype}{tuple(have.shape)}, expected {want.dtype}{tuple(want.shape)}")

@@ -1,6 +1,6 @@
 """Pictures on disk: pixels in their own depth, upright, with the metadata that should survive.
 
-PNG, TIFF, JPEG, BMP and WebP are read and written; whatever else imageio opens is read. 16-bit PNG goes through
+PNG, TIFF, JPEG, BMP and WebP are read and written; whatever else Pillow opens is read. 16-bit PNG goes through
 imagecodecs and TIFF through tifffile, since Pillow reduces 16-bit colour to 8 bit.
 """
 
@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import imageio.v3 as iio
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -18,7 +17,7 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.metadata import Metadata, read_metadata, upright
 from ttd_jax.io.png import is_deep_png, read_deep_png, write_deep_png
-from ttd_jax.io.tiff import is_tiff, read_tiff, write_tiff
+from ttd_jax.io.tiff import is_tiff, read_tiff, read_tiff_metadata, write_tiff
 from ttd_jax.ops.pixels import from_float, to_float
 
 WRITABLE = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -47,7 +46,7 @@ def read_image(path: str | os.PathLike) -> Picture:
     """A picture from a file.
 
     Args:
-        path: PNG, TIFF, JPEG, BMP, WebP, or another format that imageio opens.
+        path: PNG, TIFF, JPEG, BMP, WebP, or another format that Pillow opens.
 
     Returns:
         Its pixels without loss of depth, EXIF orientation applied.
@@ -67,53 +66,57 @@ def read_image(path: str | os.PathLike) -> Picture:
         raise InputError(f"{path} is empty: expected an image file")
     try:
         return _read(path, start)
-    except MemoryError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # every codec has its own kinds
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        reason = "" if isinstance(error, LookupError) else str(error).strip()
+        reason = reason.splitlines()[0] if reason else type(error).__name__
         raise InputError(f"{path} is damaged, truncated or no image: {reason}") from None
 
 
 def _read(path: Path, start: bytes) -> Picture:
+    """Pixels by tifffile or imagecodecs where Pillow would lose depth, else by Pillow."""
     if is_tiff(start):
         pixels, remarks = read_tiff(path)
-        metadata, orientation = _tiff_metadata(path)
-    elif is_deep_png(start):
-        pixels, remarks = read_deep_png(path), []
-        with Image.open(path) as image:
-            metadata, orientation = read_metadata(image)
-    else:
+        metadata, orientation, lost = read_tiff_metadata(path)
+        return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
+    with _open(path) as image:
+        if not is_deep_png(start):
+            return picture_from_pillow(image, path.name)
+        metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+    return Picture(upright(read_deep_png(path), orientation), metadata, tuple(lost))
+
+
+def picture_from_pillow(image: Image.Image, name: str) -> Picture:
+    """A picture that Pillow has opened, as ``read_image`` gives it; ``name`` is for the remarks."""
+    image.load()  # which turns a TIFF upright
+    metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+    pixels, remarks = _pillow_pixels(image, name)
+    return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
+
+
+def _open(path: Path) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow thinks of large pictures and damaged metadata
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-                image = Image.open(path)
+            return Image.open(path)
         except UnidentifiedImageError:
-            return Picture(np.asarray(iio.imread(path)), Metadata())
-        with image:
-            metadata, orientation = read_metadata(image)
-            pixels, remarks = _pillow_pixels(image, path)
-    return Picture(upright(pixels, orientation), metadata, tuple(remarks))
+            raise InputError(f"{path} is no image: expected PNG, TIFF, JPEG, BMP or WebP") from None
 
 
-def _pillow_pixels(image: Image.Image, path: Path) -> tuple[np.ndarray, list[str]]:
-    """Pixels of an 8-bit picture: palettes resolved, CMYK and the like turned into RGB."""
+def _pillow_pixels(image: Image.Image, name: str) -> tuple[np.ndarray, list[str]]:
+    """Pixels of an 8-bit picture: palettes resolved, CMYK and the like turned into RGB; and remarks on that."""
     remarks = []
     if (frames := getattr(image, "n_frames", 1)) > 1:
-        remarks.append(f"{path.name} has {frames} frames: the first was used")
+        remarks.append(f"{name} has {frames} frames: the first was used")
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
+    elif image.mode == "I" and image.format == "PPM":  # 16-bit grey, which Pillow widens
+        return np.asarray(image).astype(np.uint16), remarks
     elif image.mode not in ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"):
-        remarks.append(f"{path.name} is {image.mode}: converted to RGB")
+        remarks.append(f"{name} is {image.mode}: converted to RGB")
         image = image.convert("RGB")
     return np.asarray(image), remarks
-
-
-def _tiff_metadata(path: Path) -> tuple[Metadata, int]:
-    try:
-        with Image.open(path) as image:
-            return read_metadata(image)
-    except UnidentifiedImageError:  # a kind of TIFF that Pillow does not know
-        return Metadata(), 1
 
 
 def check_writable(path: str | os.PathLike) -> Path:
@@ -145,16 +148,20 @@ def write_image(
 
     Args:
         path: File to create; its ending names the format.
-        image: (H, W) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to even and
-            cast to what the format holds (``stored_dtype``).
+        image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to
+            even and cast to what the format holds (``stored_dtype``).
         metadata: EXIF and ICC profile to keep; BMP holds neither.
         overwrite: Replace an existing file.
 
     Raises:
-        InputError: The file exists, its folder is missing or not writable, its ending is unknown, or a pixel is not
-            finite.
+        InputError: The file exists, its folder is missing or not writable, its ending is unknown, the array has
+            another shape, or a pixel is not finite.
     """
     path, metadata = check_writable(path), metadata or Metadata()
+    if image.shape[2:] == (1,):
+        image = image[..., 0]
+    if image.ndim != 2 and image.shape[2:] != (3,):
+        raise InputError(f"a picture is (H, W) or (H, W, 3); got {image.shape}: write those of a batch one by one")
     dtype = stored_dtype(path, image.dtype)
     if image.dtype.kind == "f":
         pixels = from_float(image, dtype)

@@ -1,14 +1,23 @@
-"""TIFF by tifffile: any depth, and EXIF directories, which tifffile leaves to its caller."""
+"""TIFF by tifffile: any depth, and EXIF, which tifffile leaves to its caller."""
 
+import logging
+import struct
 from pathlib import Path
 
 import numpy as np
 import tifffile
+from PIL import Image
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG
 
-from ttd_jax.io.metadata import EXIF_DIRECTORY, GPS_DIRECTORY, Metadata
+from ttd_jax.errors import InputError
+from ttd_jax.io.metadata import Metadata, as_written, directories, read_metadata
 
-_ASCII_TAGS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # a damaged file is one line of ours, not its log too
+
+_PLAIN = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB)
+_OTHER = {PHOTOMETRIC.SEPARATED: ("CMYK", 4), PHOTOMETRIC.YCBCR: ("YCbCr", 3), PHOTOMETRIC.CIELAB: ("LAB", 3)}
+_ENTRY = 12  # bytes of a tag in a classic TIFF directory
 
 
 def is_tiff(start: bytes) -> bool:
@@ -17,27 +26,60 @@ def is_tiff(start: bytes) -> bool:
 
 
 def read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
-    """The pixels of the first page, channels last, and remarks on what was done to them."""
+    """The pixels of the first page, channels last, grey or RGB, and remarks on what was done to them."""
     remarks = []
     with tifffile.TiffFile(path) as tiff:
         page = tiff.pages.first
-        pixels = page.asarray()
         if len(tiff.pages) > 1:
             remarks.append(f"{path.name} has {len(tiff.pages)} pages: the first was used")
-        if page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-            pixels = np.moveaxis(page.colormap[:, pixels], 0, -1)
-        elif page.photometric == tifffile.PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "ub":
-            pixels = ~pixels
-        if page.planarconfig == tifffile.PLANARCONFIG.SEPARATE and pixels.ndim == 3:
+        if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and "BitsPerSample" not in page.tags:
+            raise InputError(f"{path} is damaged or truncated: it does not say how deep its pixels are")
+        pixels = page.asarray()
+        if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, -1)
+        depth, bits = page.bitspersample, 8 * pixels.dtype.itemsize
+        if page.photometric == PHOTOMETRIC.PALETTE:
+            return np.moveaxis(page.colormap[:, pixels], 0, -1), remarks
+        if page.photometric not in _PLAIN:
+            return _as_rgb(pixels, page, path, remarks), remarks
+        if pixels.dtype.kind == "u" and depth < bits:
+            remarks.append(f"{path.name} has {depth} bits a sample: stretched to {bits}")
+            pixels = np.rint(pixels * ((2**bits - 1) / (2**depth - 1))).astype(pixels.dtype)
+        if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "ub":
+            pixels = ~pixels
     return pixels, remarks
+
+
+def _as_rgb(pixels: np.ndarray, page: tifffile.TiffPage, path: Path, remarks: list[str]) -> np.ndarray:
+    """Pixels of another colour space in RGB, where Pillow knows how."""
+    if page.photometric == PHOTOMETRIC.YCBCR and page.compression in (COMPRESSION.JPEG, COMPRESSION.OJPEG):
+        return pixels  # its decoder gives RGB
+    mode, channels = _OTHER.get(page.photometric, ("", 0))
+    if pixels.dtype != np.uint8 or pixels.shape[2:] != (channels,):
+        raise InputError(
+            f"{path} has the colour space {PHOTOMETRIC(page.photometric).name} with {page.bitspersample} bits a "
+            "sample: convert it to grey or RGB first"
+        )
+    remarks.append(f"{path.name} is {mode}: converted to RGB")
+    size = pixels.shape[1], pixels.shape[0]
+    return np.asarray(Image.frombytes(mode, size, pixels.tobytes()).convert("RGB"))
+
+
+def read_tiff_metadata(path: Path) -> tuple[Metadata, int, list[str]]:
+    """As ``read_metadata``; a TIFF's first directory is itself EXIF, also where Pillow cannot read the pixels."""
+    with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
+
+        def open_exif() -> Image.Exif:
+            exif = Image.Exif()
+            exif.endian, exif.bigtiff = tiff.byteorder, tiff.is_bigtiff
+            exif.load_from_fp(file, tiff.pages.first.offset)
+            return exif
+
+        return read_metadata(open_exif)
 
 
 def write_tiff(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
     """A losslessly compressed grey or RGB file of the pixels' own depth, with ICC profile and EXIF."""
-    exif = metadata.open_exif()
-    directories = [tag for tag in (EXIF_DIRECTORY, GPS_DIRECTORY) if exif.get_ifd(tag)]
-    texts = [(tag, "s", 0, str(exif[tag]), True) for tag in _ASCII_TAGS if tag in exif]
     tifffile.imwrite(
         path,
         pixels,
@@ -49,15 +91,33 @@ def write_tiff(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
         iccprofile=metadata.icc_for(pixels),
         metadata=None,
         software=False,
-        extratags=texts + [(tag, "I", 1, 0, True) for tag in directories],
     )
-    with tifffile.TiffFile(path, mode="r+") as tiff:
-        for tag in directories:
-            directory = ImageFileDirectory_v2()
-            for key, value in exif.get_ifd(tag).items():
-                directory[key] = value
-            offset = tiff.filehandle.size + tiff.filehandle.size % 2
-            tiff.filehandle.seek(offset)
-            tiff.filehandle.write(directory.tobytes(offset))
-            tiff.filehandle.flush()
-            tiff.pages.first.tags[tag].overwrite(offset)
+    if metadata.exif:
+        _add_exif(path, metadata.open_exif())
+
+
+def _add_exif(path: Path, exif: Image.Exif) -> None:
+    """Adds EXIF to a classic little-endian file: its one directory is written again, longer, at the end."""
+    tags = ImageFileDirectory_v2()
+    for tag, value in (dict(exif) | directories(exif)).items():
+        tags[tag] = as_written(tag, value)
+    with path.open("r+b") as file:
+        (start,) = struct.unpack("<4xI", file.read(8))
+        file.seek(start)
+        old = _entries(file.read())
+        end = file.seek(0, 2)
+        file.write(bytes(end % 2))
+        block = tags.tobytes(end + end % 2)
+        merged = old | _entries(block)
+        file.write(block + bytes(len(block) % 2))
+        start = file.tell()
+        file.write(struct.pack("<H", len(merged)) + b"".join(merged[tag] for tag in sorted(merged)) + bytes(4))
+        file.seek(4)
+        file.write(struct.pack("<I", start))
+
+
+def _entries(directory: bytes) -> dict[int, bytes]:
+    """Entries of a TIFF directory by tag, as they are stored."""
+    (count,) = struct.unpack_from("<H", directory)
+    entries = [directory[2 + i * _ENTRY : 2 + (i + 1) * _ENTRY] for i in range(count)]
+    return {struct.unpack_from("<H", entry)[0]: entry for entry in entries}

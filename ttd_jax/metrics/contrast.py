@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.metrics.levels import Gray, Score, levels, unknown_variant
-from ttd_jax.ops.filters import central_differences, sobel
+from ttd_jax.ops.filters import central_differences, pixel_mean, pixel_sum, sobel
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -20,21 +20,20 @@ def standard_deviation(fused: Gray, *, variant: str = "population") -> Score:
 
     Args:
         fused: The fused image.
-        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"`` divides by HW
-            - 1; ``"saturated"`` repeats what MATLAB does to an image left as uint8, where :math:`F - \bar F`
-              is rounded
-            and cut at 0 and its square cut at 255 (the published TNO table).
+        variant: ``"population"``, :math:`\sqrt{\frac{1}{HW}\sum (F - \bar F)^2}`; ``"sample"``, divided by
+            HW - 1 instead; ``"saturated"``, what MATLAB makes of an image left as uint8, with
+            :math:`F - \bar F` rounded and cut at 0 and its square cut at 255 (the published TNO table).
     """
     image = levels(fused)
-    mean = jnp.mean(image)
+    mean = pixel_mean(image)
     match variant:
         case "population":
-            return jnp.sqrt(jnp.mean(jnp.square(image - mean)))
+            return jnp.sqrt(pixel_mean(jnp.square(image - mean)))
         case "sample":
-            return jnp.sqrt(jnp.sum(jnp.square(image - mean)) / (image.size - 1))
+            return jnp.sqrt(pixel_sum(jnp.square(image - mean)) / (image.size - 1))
         case "saturated":
             above = jnp.floor(jnp.maximum(jnp.round(image) - mean, 0) + 0.5)
-            return jnp.sqrt(jnp.mean(jnp.minimum(jnp.square(above), 255)))
+            return jnp.sqrt(pixel_mean(jnp.minimum(jnp.square(above), 255)))
     raise unknown_variant("SD", variant, ["population", "sample", "saturated"])
 
 
@@ -53,7 +52,7 @@ def average_gradient(fused: Gray, *, variant: str = "mean") -> Score:
     image = levels(fused)
     height, width = image.shape
     squares = jnp.square(central_differences(image, -1)) + jnp.square(central_differences(image, -2))
-    mean = jnp.mean(jnp.sqrt(squares / 2))
+    mean = pixel_mean(jnp.sqrt(squares / 2))
     return mean if variant == "mean" else mean * (height * width / ((height - 1) * (width - 1)))
 
 
@@ -76,7 +75,7 @@ def edge_intensity(fused: Gray, *, variant: str = "vifb") -> Score:
     length = jnp.sqrt(jnp.square(right) + jnp.square(down))
     if variant == "skimage_old":
         length = _without_frame(length)
-    return jnp.mean(length) / (4 if variant.startswith("skimage") else 1)
+    return pixel_mean(length) / (4 if variant.startswith("skimage") else 1)
 
 
 def _without_frame(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
@@ -91,15 +90,15 @@ def spatial_frequency(fused: Gray, *, variant: str = "mean") -> Score:
 
     Args:
         fused: The fused image, at least 2×2.
-        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"lt_unit"``
+        variant: ``"mean"`` over the differences there are; ``"vifb"`` divides both sums by HW; ``"unit"``
             is ``"mean"`` on [0, 1] grey levels, so divided by 255.
     """
     image = levels(fused)
     across, down = jnp.square(jnp.diff(image, axis=1)), jnp.square(jnp.diff(image, axis=0))
     match variant:
-        case "mean" | "lt_unit":
-            value = jnp.sqrt(jnp.mean(across) + jnp.mean(down))
-            return value / 255 if variant == "lt_unit" else value
+        case "mean" | "unit":
+            value = jnp.sqrt(pixel_mean(across) + pixel_mean(down))
+            return value / 255 if variant == "unit" else value
         case "vifb":
-            return jnp.sqrt((jnp.sum(across) + jnp.sum(down)) / image.size)
-    raise unknown_variant("SF", variant, ["mean", "vifb", "lt_unit"])
+            return jnp.sqrt((pixel_sum(across) + pixel_sum(down)) / image.size)
+    raise unknown_variant("SF", variant, ["mean", "vifb", "unit"])

@@ -4,20 +4,20 @@
 :mod:`ttd_jax.metrics.levels` for dtypes. An image of one grey level has no correlation: the value is NaN.
 """
 
-from functools import partial
+import operator
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, unknown_variant
+from ttd_jax.ops.filters import pixel_mean
 
 
-def _pearson(x: Float[Array, "*B H W"], y: Float[Array, "*B H W"]) -> Float[Array, "*B"]:
-    x = x - jnp.mean(x, axis=(-2, -1), keepdims=True)
-    y = y - jnp.mean(y, axis=(-2, -1), keepdims=True)
-    covariance = jnp.mean(x * y, axis=(-2, -1))
-    return covariance / jnp.sqrt(jnp.mean(x * x, axis=(-2, -1)) * jnp.mean(y * y, axis=(-2, -1)))
+def _pearson(x: Float[Array, "H W"], y: Float[Array, "H W"]) -> Score:
+    x, y = x - pixel_mean(x), y - pixel_mean(y)
+    return pixel_mean(x * y) / jnp.sqrt(pixel_mean(x * x) * pixel_mean(y * y))
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -33,7 +33,8 @@ def correlation_coefficient(fused: Gray, sources: GrayStack, *, variant: str = "
     """
     if variant != "mean":
         raise unknown_variant("CC", variant, ["mean"])
-    return jnp.mean(_pearson(levels(fused), levels(sources)))
+    image, *stack = separate(fused, sources)
+    return jnp.mean(jnp.stack([_pearson(image, source) for source in stack]))
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -42,7 +43,7 @@ def sum_of_correlations_of_differences(fused: Gray, sources: GrayStack, *, varia
 
     :math:`\sum_m r(F - \bar S_{\setminus m}, S_m)`, in [-M, M], where :math:`\bar S_{\setminus m}` is the
     mean of the other sources; for two sources that is :math:`r(F - B, A) + r(F - A, B)` (Aslantas and Bendes
-    2015, Eq. 3).
+    2015).
 
     Args:
         fused: The fused image.
@@ -51,6 +52,8 @@ def sum_of_correlations_of_differences(fused: Gray, sources: GrayStack, *, varia
     """
     if variant != "sum":
         raise unknown_variant("SCD", variant, ["sum"])
-    sources = levels(sources)
-    others = (jnp.sum(sources, axis=0) - sources) / (len(sources) - 1)
-    return jnp.sum(_pearson(levels(fused) - others, sources))
+    image, *stack = separate(fused, sources)
+    total = reduce(operator.add, stack)
+    others = [(total - source) / (len(stack) - 1) for source in stack]
+    parts = [_pearson(image - other, source) for other, source in zip(others, stack, strict=True)]
+    return jnp.sum(jnp.stack(parts))

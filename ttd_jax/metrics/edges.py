@@ -7,15 +7,20 @@ no image has an edge.
 With the variant ``"petrovic"`` of Qabf and ``"kumar"`` of the other two, Qabf + Labf + Nabf = 1.
 """
 
-from functools import partial
+import operator
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
-from ttd_jax.ops.filters import sobel
+from ttd_jax.ops.elementary import arctan
+from ttd_jax.ops.filters import pixel_mean, pixel_sum, sobel
+
+_WEAK = 0.001  # the weight of an edge below strength 2 in the measures of Petrovic
+_TINY = 1e-5  # what stands for a difference or strength of 0 in the form of Liu
 
 
 class _Edges(NamedTuple):
@@ -24,27 +29,22 @@ class _Edges(NamedTuple):
 
 
 class _Preservation(NamedTuple):
-    """Per pixel: edge strengths, how much of each source's edge is kept (0 to 1), and how much each counts."""
-
-    fused_strength: Float[Array, "H W"]
-    strength: Float[Array, "M H W"]
-    kept: Float[Array, "M H W"]
-    weight: Float[Array, "M H W"]
+    kept: Float[Array, "M H W"]  # share of each source's edge that is kept, 0 to 1
+    weight: Float[Array, "M H W"]  # how much that edge counts
+    invented: Bool[Array, "H W"]  # whether the fused image's edge is stronger than every source's
 
 
 def _sigmoid(x: Array, gain: float, slope: float, offset: float) -> Array:
     return gain / (1 + jnp.exp(-slope * (x - offset)))
 
 
-@partial(jax.jit, static_argnames="variant")
 def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas") -> Score:
-    r"""Share of the sources' edges that the fused image keeps, weighted by edge strength (Qabf): higher is
-    better.
+    r"""Share of the sources' edges, by strength, that the fused image keeps (Qabf): higher is better.
 
     :math:`\frac{\sum_p \sum_m Q_m w_m}{\sum_p \sum_m w_m}`, where
     :math:`Q_m = \frac{\Gamma_g}{1 + e^{\kappa_g (G_m - \sigma_g)}} \cdot
     \frac{\Gamma_a}{1 + e^{\kappa_a (A_m - \sigma_a)}}` of the relative strength G and orientation A of the
-    edge (Xydeas and Petrović 2000, Eq. 3 to 9). Identical images give 0.975, not 1.
+    edge (Xydeas and Petrović 2000). Identical images give 0.975, not 1.
 
     Args:
         fused: The fused image.
@@ -61,36 +61,35 @@ def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas
     image, sources = levels(fused), levels(sources)
     match variant:
         case "xydeas" | "vifb":
-            edges, fused_edges = _xydeas_edges(sources), _xydeas_edges(image)
-            kept = _xydeas_kept(edges, fused_edges, equal=1 if variant == "xydeas" else 255)
-            return jnp.sum(kept * edges.strength) / jnp.sum(edges.strength)
+            return _xydeas(_xydeas_edges(image), _xydeas_edges(sources), 1 if variant == "xydeas" else 255)
         case "petrovic":
-            found = _petrovic(image, sources)
-            return jnp.sum(found.kept * found.weight) / jnp.sum(found.weight)
+            return _kept_share(_petrovic(_petrovic_edges(image), _petrovic_edges(sources), _WEAK))
         case "zl":
-            return _liu(image, sources)
+            return _liu(_liu_edges(image), _liu_edges(sources))
     raise unknown_variant("Qabf", variant, ["xydeas", "vifb", "petrovic", "zl"])
 
 
+@jax.jit
 def _xydeas_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = sobel(image, "constant")
     # The sign is that of a convolution, as in every implementation. It matters: the angle of a purely
     # vertical gradient is +pi/2, and an angle near it on the other side of the jump counts as the largest
     # turn.
     slope = -down / jnp.where(right == 0, 1, right)
-    orientation = jnp.where(right == 0, jnp.pi / 2, jnp.arctan(slope))
+    orientation = jnp.where(right == 0, jnp.pi / 2, arctan(slope))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
 
 
-def _xydeas_kept(source: _Edges, fused: _Edges, equal: float) -> Float[Array, "M H W"]:
+@jax.jit
+def _xydeas(fused: _Edges, source: _Edges, equal: float) -> Score:
     low = jnp.minimum(source.strength, fused.strength)
     high = jnp.maximum(source.strength, fused.strength)
     ratio = jnp.where(low == high, equal * low, low / jnp.where(high == 0, 1, high))
     turn = 1 - jnp.abs(source.orientation - fused.orientation) / (jnp.pi / 2)
-    return _sigmoid(ratio, 0.9994, 15, 0.5) * _sigmoid(turn, 0.9879, 22, 0.8)
+    kept = _sigmoid(ratio, 0.9994, 15, 0.5) * _sigmoid(turn, 0.9879, 22, 0.8)
+    return jnp.sum(pixel_sum(kept * source.strength)) / jnp.sum(pixel_sum(source.strength))
 
 
-@partial(jax.jit, static_argnames="variant")
 def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
     r"""Weight of the edges that are stronger in the fused image than in every source (Nabf): lower is better.
 
@@ -106,16 +105,11 @@ def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar")
     """
     if variant not in ("kumar", "petrovic", "zoo"):
         raise unknown_variant("Nabf", variant, ["kumar", "petrovic", "zoo"])
-    found = _petrovic(levels(fused), levels(sources), weak=0.0 if variant == "zoo" else 0.001)
-    invented = jnp.all(found.fused_strength > found.strength, axis=0)
-    if variant == "petrovic":
-        lost = jnp.sum(1 - found.kept, axis=0) * jnp.sum(found.weight, axis=0)
-    else:
-        lost = jnp.sum((1 - found.kept) * found.weight, axis=0)
-    return jnp.sum(jnp.where(invented, lost, 0)) / jnp.sum(found.weight)
+    edges = _petrovic_edges(levels(fused)), _petrovic_edges(levels(sources))
+    found = _petrovic(*edges, 0.0 if variant == "zoo" else _WEAK)
+    return _lost_share(found, invented=True, by_sum=variant == "petrovic")
 
 
-@partial(jax.jit, static_argnames="variant")
 def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
     r"""Weight of the sources' edges that the fused image does not keep (Labf): lower is better.
 
@@ -129,43 +123,61 @@ def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> S
     """
     if variant != "kumar":
         raise unknown_variant("Labf", variant, ["kumar"])
-    found = _petrovic(levels(fused), levels(sources))
-    invented = jnp.all(found.fused_strength > found.strength, axis=0)
-    lost = jnp.sum((1 - found.kept) * found.weight, axis=0)
-    return jnp.sum(jnp.where(invented, 0, lost)) / jnp.sum(found.weight)
+    found = _petrovic(_petrovic_edges(levels(fused)), _petrovic_edges(levels(sources)), _WEAK)
+    return _lost_share(found, invented=False, by_sum=False)
 
 
+@jax.jit
 def _petrovic_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = (part / 8 for part in sobel(image, "reflect"))
     slope = right / jnp.where(down == 0, 1, down)
-    orientation = jnp.where(down == 0, jnp.sign(right) * (jnp.pi / 2), jnp.arctan(slope))
+    orientation = jnp.where(down == 0, jnp.sign(right) * (jnp.pi / 2), arctan(slope))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
 
 
-def _petrovic(fused: Float[Array, "H W"], sources: Float[Array, "M H W"], weak: float = 0.001) -> _Preservation:
-    source, target = _petrovic_edges(sources), _petrovic_edges(fused)
+@jax.jit
+def _petrovic(target: _Edges, source: _Edges, weak: float) -> _Preservation:
     low = jnp.minimum(source.strength, target.strength)
     high = jnp.maximum(source.strength, target.strength)
     ratio = low / jnp.where(high == 0, 1, high)
     turn = jnp.abs(jnp.abs(source.orientation - target.orientation) - jnp.pi / 2) * (2 / jnp.pi)
     kept = jnp.sqrt(_sigmoid(ratio, 0.9999, 19, 0.5) * _sigmoid(turn, 0.9995, 22, 0.5))
     strong = source.strength * jnp.sqrt(source.strength)
-    return _Preservation(target.strength, source.strength, kept, jnp.where(source.strength >= 2, strong, weak))
+    weight = jnp.where(source.strength >= 2, strong, weak)
+    invented = jnp.all(target.strength > source.strength, axis=0)
+    return _Preservation(kept, weight, invented)
 
 
-def _liu(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) -> Score:
-    tiny = 1e-5  # what stands for a zero difference or strength
-    source, target = _liu_edges(sources, tiny), _liu_edges(fused, tiny)
-    source_strength = jnp.where(source.strength == 0, tiny, source.strength)
-    fused_strength = jnp.where(target.strength == 0, tiny, target.strength)
+@jax.jit
+def _kept_share(found: _Preservation) -> Score:
+    return jnp.sum(pixel_sum(found.kept * found.weight)) / jnp.sum(pixel_sum(found.weight))
+
+
+@partial(jax.jit, static_argnames=("invented", "by_sum"))
+def _lost_share(found: _Preservation, invented: bool, by_sum: bool) -> Score:
+    """Share of the weight that is not kept, where edges are invented or where they are not."""
+    lost = [(1 - kept) * weight for kept, weight in zip(found.kept, found.weight, strict=True)]
+    if by_sum:
+        lost = [jnp.sum(1 - found.kept, axis=0) * jnp.sum(found.weight, axis=0)]
+    counted = jnp.where(found.invented == invented, reduce(operator.add, lost), 0)
+    return pixel_sum(counted) / jnp.sum(pixel_sum(found.weight))
+
+
+@jax.jit
+def _liu(target: _Edges, source: _Edges) -> Score:
+    source_strength = jnp.where(source.strength == 0, _TINY, source.strength)
+    fused_strength = jnp.where(target.strength == 0, _TINY, target.strength)
     weaker = target.strength / source_strength
     stronger = source_strength / fused_strength
     ratio = jnp.where(source.strength > target.strength, weaker, stronger)
     turn = jnp.abs(jnp.abs(source.orientation - target.orientation) - jnp.pi / 2) * (2 / jnp.pi)
     kept = _sigmoid(ratio, 1.0, 10, 0.5) * _sigmoid(turn, 1.0, 20, 0.75)
-    return jnp.mean(jnp.sum(kept * source_strength, axis=0) / jnp.sum(source_strength, axis=0))
+    weighted = reduce(operator.add, list(kept * source_strength))
+    return pixel_mean(weighted / reduce(operator.add, list(source_strength)))
 
 
-def _liu_edges(image: Float[Array, "... H W"], tiny: float) -> _Edges:
+@jax.jit
+def _liu_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = sobel(image, "constant")
-    return _Edges(jnp.sqrt(right * right + down * down), jnp.arctan(down / jnp.where(right == 0, tiny, right)))
+    orientation = arctan(down / jnp.where(right == 0, _TINY, right))
+    return _Edges(jnp.sqrt(right * right + down * down), orientation)

@@ -13,10 +13,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
+from ttd_jax.ops.filters import pixel_mean
 
 
 def _squared_errors(fused: Gray, sources: GrayStack) -> Float[Array, " M"]:
-    return jnp.mean(jnp.square(levels(fused) - levels(sources)), axis=(-2, -1))
+    return pixel_mean(jnp.square(levels(fused) - levels(sources)))
 
 
 @partial(jax.jit, static_argnames="variant")

@@ -20,34 +20,41 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial, reduce
 from itertools import accumulate
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
 
 from ttd_jax.metrics.features import cosine_transform, edge_map, meyer_wavelet
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, double_precision, levels, unknown_variant
-from ttd_jax.ops.filters import central_differences
+from ttd_jax.metrics.levels import (
+    Gray,
+    GrayStack,
+    Score,
+    double_precision,
+    separate,
+    undefined,
+    unknown_variant,
+)
+from ttd_jax.ops.filters import central_differences, pixel_mean
 
 _SIDE = 3
 _CELLS = _SIDE**2
 
 Planes: TypeAlias = list[Float[Array, "*B h w"]]
 """One plane for each cell of the window. Sums over cells are written out, since they then compile to one
-loop; a reduction over a leading axis takes some fifty times as long on a CPU."""
+vectorised loop, which a reduction over a leading axis does not."""
 
 FEATURES: dict[str, Callable[[Array], Array]] = {
     "none": lambda image: image,
-    "gradient": lambda image: central_differences(image, -1),
+    "gradient": partial(central_differences, axis=-1),
     "edge": lambda image: edge_map(image).astype(image.dtype),
     "dct": cosine_transform,
     "wavelet": meyer_wavelet,
 }
+"""Feature map by variant."""
 
 
-@partial(jax.jit, static_argnames="variant")
 def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "none") -> Score:
     r"""Mutual information of 3×3 windows of features as a share of their entropies (FMI): higher is better.
 
@@ -60,46 +67,66 @@ def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: str 
         variant: The feature: ``"none"``, grey levels, which is what "FMI_pixel" should mean; ``"gradient"``,
             differences along rows; ``"edge"``, thinned Sobel edges, which is what toolkits print as
             FMI_pixel; ``"dct"``, the cosine transform of the whole image; ``"wavelet"``, the discrete Meyer
-            transform.
+            transform, always computed in double precision.
     """
     if variant not in FEATURES:
         raise unknown_variant("FMI", variant, FEATURES)
-    image, sources = levels(fused), levels(sources)
-    if min(image.shape) < _SIDE:
-        return jnp.full((), jnp.nan)
-    dtype = image.dtype
+    images = separate(fused, sources)
+    dtype = images[0].dtype
+    if min(images[0].shape) < _SIDE:
+        return undefined()
     # Wavelet coefficients beside flat regions are below float32's rounding error, and yet count.
     with double_precision() if variant == "wavelet" else nullcontext():
         if variant == "wavelet":
-            image, sources = image.astype(float), sources.astype(float)
-        image, sources = FEATURES[variant](image), FEATURES[variant](sources)
-        similarity = jnp.mean(_similarity_map(sources, jnp.broadcast_to(image, sources.shape)))
-        return similarity.astype(dtype)
+            images = [image.astype(float) for image in images]
+        target, *others = [FEATURES[variant](image) for image in images]
+        q = _distribution(target)
+        means = [_mean_similarity(other, target, _distribution(other), q) for other in others]
+        return jnp.mean(jnp.stack(means)).astype(dtype)
 
 
-def _similarity_map(source: Float[Array, "*B H W"], fused: Float[Array, "*B H W"]) -> Float[Array, "*B h w"]:
-    x, y = _windows(source), _windows(fused)
-    equal = reduce(jnp.logical_and, [a == b for a, b in zip(x, y, strict=True)])
-    # The barriers keep the compiler from repeating an earlier step for every term of a later one.
-    p, q = lax.optimization_barrier((_distribution(x), _distribution(y)))
-    correlation = lax.optimization_barrier(_correlation(p, q))
+def _mean_similarity(source: Float[Array, "H W"], fused: Float[Array, "H W"], p: Planes, q: Planes) -> Score:
+    pair = _paired(p, q)
+    phi = _share_of_bound(pair)
+    return _mean_share(pair, phi, _entropy_on_bound(pair, phi), source, fused)
+
+
+class _Pair(NamedTuple):
+    """Two distributions in every window, ordered so that the bound of interest is the upper one."""
+
+    p: Planes
+    q: Planes
+    p_sums: Planes
+    q_sums: Planes
+    correlation: Float[Array, "h w"]
+
+
+@jax.jit
+def _paired(p: Planes, q: Planes) -> _Pair:
+    correlation = _correlation(p, q)
     # The lower Fréchet bound is the upper bound with one order reversed.
     q = [jnp.where(correlation >= 0, a, b) for a, b in zip(q, q[::-1], strict=True)]
-    p_sums, q_sums = list(accumulate(p)), list(accumulate(q))
-    q, p_sums, q_sums = lax.optimization_barrier((q, p_sums, q_sums))
+    return _Pair(p, q, list(accumulate(p)), list(accumulate(q)), jnp.abs(correlation))
 
+
+@jax.jit
+def _share_of_bound(pair: _Pair) -> Float[Array, "h w"]:
+    """The share phi of the bound in the mixture."""
+    p_sums, q_sums = pair.p_sums[:-1], pair.q_sums[:-1]
     # Covariance of the cell numbers under the bound (Hoeffding): the sum of min(P_i, Q_j) - P_i Q_j.
-    covariance = _sum(jnp.minimum(a, b) for a in p_sums[:-1] for b in q_sums[:-1])
-    covariance -= _sum(p_sums[:-1]) * _sum(q_sums[:-1])
-    spread = _spread(p) * _spread(q)
-    independent = (spread == 0) | (correlation == 0)
-    phi = jnp.where(independent, 0, jnp.abs(correlation) * spread / jnp.where(independent, 1, covariance))
-    phi = lax.optimization_barrier(phi)
+    covariance = _sum(jnp.minimum(a, b) for a in p_sums for b in q_sums) - _sum(p_sums) * _sum(q_sums)
+    spread = _spread(pair.p) * _spread(pair.q)
+    independent = (spread == 0) | (pair.correlation == 0)
+    return jnp.where(independent, 0, pair.correlation * spread / jnp.where(independent, 1, covariance))
 
-    entropies = _sum(_plogp(cell) for cell in p + q)
+
+@jax.jit
+def _mean_share(pair: _Pair, phi: Array, on_bound: Array, source: Array, fused: Array) -> Score:
+    entropies = _sum(_plogp(cell) for cell in pair.p + pair.q)
     # H(p) + H(q) less the joint entropy, after the closed form for the cells outside the bound.
-    shared = phi * entropies - _plogp(1 - phi) - _entropy_on_bound(p, q, p_sums, q_sums, phi)
-    return jnp.where(equal, 1, 2 * shared / jnp.where(entropies == 0, 1, entropies))
+    shared = phi * entropies - _plogp(1 - phi) - on_bound
+    equal = reduce(jnp.logical_and, [a == b for a, b in zip(_windows(source), _windows(fused), strict=True)])
+    return pixel_mean(jnp.where(equal, 1, 2 * shared / jnp.where(entropies == 0, 1, entropies)))
 
 
 def _sum(planes: Iterable[Array]) -> Array:
@@ -107,8 +134,8 @@ def _sum(planes: Iterable[Array]) -> Array:
 
 
 def _plogp(p: Array) -> Array:
-    """-p log2 |p|, and 0 at 0; where phi exceeds 1 the mixture is slightly negative."""
-    return -p * jnp.log2(jnp.where(p == 0, 1, jnp.abs(p)))
+    """-p log |p|, and 0 at 0; where phi exceeds 1 the mixture is slightly negative."""
+    return -p * jnp.log(jnp.maximum(jnp.abs(p), jnp.finfo(p.dtype).tiny))
 
 
 def _windows(feature: Float[Array, "*B H W"]) -> Planes:
@@ -118,12 +145,23 @@ def _windows(feature: Float[Array, "*B H W"]) -> Planes:
     return [feature[..., y : y + height, x : x + width] for y, x in offsets]
 
 
-def _distribution(window: Planes) -> Planes:
-    """The window less its minimum, with sum 1; uniform where the window is flat."""
-    low, high = reduce(jnp.minimum, window), reduce(jnp.maximum, window)
-    share = [jnp.where(low == high, 1, (cell - low)) for cell in window]
-    total = _sum(share)
-    return [cell / total for cell in share]
+def _distribution(feature: Float[Array, "H W"]) -> Planes:
+    """Each window less its minimum, with sum 1; uniform where the window is flat."""
+    return _shares(feature, *_extent(feature))
+
+
+@jax.jit
+def _extent(feature: Array) -> tuple[Array, Array]:
+    """The minimum of each window, and what the sum of the rest is; 0 where the window is flat."""
+    window = _windows(feature)
+    low = reduce(jnp.minimum, window)
+    return low, _sum(cell - low for cell in window)
+
+
+@jax.jit
+def _shares(feature: Array, low: Array, total: Array) -> Planes:
+    flat = total == 0
+    return [jnp.where(flat, 1 / _CELLS, (cell - low) / jnp.where(flat, 1, total)) for cell in _windows(feature)]
 
 
 def _correlation(p: Planes, q: Planes) -> Array:
@@ -140,24 +178,31 @@ def _spread(p: Planes) -> Array:
     return jnp.sqrt(_sum(jnp.square(i - mean) * cell for i, cell in enumerate(p)))
 
 
-def _entropy_on_bound(p: Planes, q: Planes, p_sums: Planes, q_sums: Planes, phi: Array) -> Array:
+@jax.jit
+def _entropy_on_bound(pair: _Pair, phi: Array) -> Float[Array, "h w"]:
     """What the bound adds to the entropy of the cells (1 - phi) p_i q_j.
 
     The pieces into which both sets of cumulative sums cut [0, 1] are found by where they end: one ends at
     every P_i and at every Q_j, and begins at the sum before it in either set. Where a P_i equals a Q_j, the
     piece is the one that ends at P_i, and that at Q_j has no length.
     """
-    cuts = (p_sums, p, q_sums, q, jnp.less), (q_sums, q, p_sums, p, jnp.less_equal)
+    p, q, p_sums, q_sums, _ = pair
     terms = []
+    q_before_p = [[end < other for other in p_sums] for end in q_sums]
+    cuts = (
+        (p_sums, p, q_sums, q, lambda i, j: q_before_p[j][i]),
+        (q_sums, q, p_sums, p, lambda j, i: ~q_before_p[j][i]),
+    )
     for ends, shares, other_ends, other_shares, is_before in cuts:
         for i in range(_CELLS):
-            start = ends[i - 1] if i else jnp.zeros_like(ends[0])
+            start = jnp.zeros_like(phi)
             other_share = other_shares[0]  # of the cell that the piece lies in
             for j in range(_CELLS):
-                before = is_before(other_ends[j], ends[i])
-                start = jnp.where(before, jnp.maximum(start, other_ends[j]), start)
+                before = is_before(i, j)
+                start = jnp.where(before, other_ends[j], start)
                 if j + 1 < _CELLS:
                     other_share = jnp.where(before, other_shares[j + 1], other_share)
+            length = ends[i] - (jnp.maximum(start, ends[i - 1]) if i else start)
             rest = (1 - phi) * shares[i] * other_share
-            terms.append(_plogp(phi * (ends[i] - start) + rest) - _plogp(rest))
+            terms.append(_plogp(phi * length + rest) - _plogp(rest))
     return _sum(terms)

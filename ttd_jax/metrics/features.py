@@ -3,6 +3,7 @@
 Images are ``(..., H, W)`` floating grey levels; each image of a stack is treated alone.
 """
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -10,9 +11,8 @@ from jaxtyping import Array, Bool, Float
 
 from ttd_jax.ops.filters import Kernel, sobel
 
-# The finite Meyer scaling filter "dmey" as MATLAB and PyWavelets tabulate it: 62 taps, the first 0, the
-# others symmetric about the last one listed. There is no closed form: the truncated Meyer filter differs by
-# up to 8e-4.
+# The finite Meyer scaling filter "dmey" as PyWavelets tabulates it: 62 taps, the first 0, the others
+# symmetric about the last one listed. No closed form gives them; a Meyer filter cut to this length differs.
 _DMEY_HALF = (
     0.0, -1.009999956941423e-12, 8.519459636796214e-09, -1.111944952595278e-08, -1.0798819539621958e-08,
     6.066975741351135e-08, -1.0866516536735883e-07, 8.200680650386481e-08, 1.1783004497663934e-07,
@@ -23,15 +23,16 @@ _DMEY_HALF = (
     -0.024348745906078023, 0.0637390243228016, 0.030655091960824263, -0.13284520043622938,
     -0.035087555656258346, 0.44459300275757724, 0.7445855923188063,
 )  # fmt: skip
-DMEY_LOW = np.array(_DMEY_HALF + _DMEY_HALF[-2:0:-1])
-DMEY_HIGH = DMEY_LOW[::-1] * np.where(np.arange(DMEY_LOW.size) % 2, 1, -1)
+DMEY_LOW: Kernel = _DMEY_HALF + _DMEY_HALF[-2:0:-1]
+DMEY_HIGH: Kernel = tuple(tap if i % 2 else -tap for i, tap in enumerate(DMEY_LOW[::-1]))
 
 
+@jax.jit
 def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
     """Thinned Sobel edges: squared strength above four times its mean, and a maximum across the edge.
 
-    This is MATLAB's ``edge(image)`` but for pixels whose neighbours are exactly as strong; the outermost
-    pixels are never edges.
+    After MATLAB's ``edge(image)``, which may choose otherwise among neighbours that are equally strong. The
+    outermost pixels are never edges.
     """
     right, down = (jnp.abs(part) / 8 for part in sobel(image, "edge"))
     strength = right * right + down * down
@@ -48,6 +49,7 @@ def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
     return jnp.pad(found, [(0, 0)] * (image.ndim - 2) + [(1, 1), (1, 1)])
 
 
+@jax.jit
 def cosine_transform(image: Float[Array, "... H W"]) -> Float[Array, "... H W"]:
     """Orthonormal two-dimensional discrete cosine transform (DCT-II) of the whole image."""
     height, width = image.shape[-2:]
@@ -69,9 +71,9 @@ def _cosines(size: int) -> Float[np.ndarray, "N N"]:
     return basis
 
 
+@jax.jit
 def meyer_wavelet(image: Float[Array, "... H W"]) -> Float[Array, "... h w"]:
-    """One level of the "dmey" wavelet transform with mirrored borders, its four parts tiled, brought to [0,
-    1].
+    """One level of the "dmey" wavelet transform, mirrored borders, four parts tiled, brought to [0, 1].
 
     Approximation and horizontal detail above, vertical and diagonal detail below.
     """
@@ -88,9 +90,9 @@ def meyer_wavelet(image: Float[Array, "... H W"]) -> Float[Array, "... h w"]:
 def _decimate(image: Float[Array, "... H W"], kernel: Kernel, axis: int) -> Float[Array, "..."]:
     """Convolution with mirrored borders, every second sample.
 
-    The kernel's tails are 1e-8 of its middle, so beside a flat region the result is rounding error, which window
-    statistics then blow up to full range. To give what others give, the terms are added one after the other,
-    and the choice, which changes no value, keeps the compiler from a fused multiply-add.
+    The kernel's tails are 1e-8 of its middle, so beside a flat region the result is rounding error, which
+    window statistics then blow up to full range. To give what others give, the terms are added one after the
+    other, and the choice, which changes no value, keeps the compiler from a fused multiply-add.
     """
     margin = [(0, 0)] * image.ndim
     margin[axis] = (len(kernel) - 1,) * 2

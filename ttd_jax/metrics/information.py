@@ -31,7 +31,7 @@ def joint_histogram(x: Int[Array, "H W"], y: Int[Array, "H W"]) -> Float[Array, 
 
 
 def _entropy_bits(shares: Float[Array, "..."]) -> Score:
-    return -jnp.sum(shares * jnp.log2(jnp.where(shares > 0, shares, 1)))
+    return jnp.sum(shares * jnp.log2(1 / jnp.where(shares > 0, shares, 1)))
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -65,8 +65,8 @@ def cross_entropy(fused: Gray, sources: GrayStack, *, variant: str = "tju_rms") 
         sources: What it was fused from.
         variant: ``"tju_rms"`` as above; ``"mean"``, the mean of the :math:`C_m`; ``"vifb"``, the mean of
             :math:`\sum_k p_k \log_2 (p_k / q_k)` over bins that are empty in neither, a divergence and not a
-            cross entropy, which can be negative; ``"zoo"``, the binary cross entropy of the logistic functions
-            of the levels, which says little on 0 to 255.
+            cross entropy, which can be negative; ``"zoo"``, the binary cross entropy of the logistic
+            functions of the levels, which says little on 0 to 255.
     """
     if variant not in ("tju_rms", "mean", "vifb", "zoo"):
         raise unknown_variant("CE", variant, ["tju_rms", "mean", "vifb", "zoo"])
@@ -94,7 +94,7 @@ def _logistic_cross_entropy(fused: Float[Array, "H W"], sources: Float[Array, "M
 def mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "bits") -> Score:
     r"""Mutual information of the fused image with its sources (MI), summed: higher is better.
 
-    :math:`\sum_m I(F, S_m)` with :math:`I = H(F) + H(S) - H(F, S)` (Qu, Zhang and Yan 2002, Eq. 4).
+    :math:`\sum_m I(F, S_m)` with :math:`I = H(F) + H(S) - H(F, S)` (Qu, Zhang and Yan 2002).
 
     Args:
         fused: The fused image.
@@ -122,8 +122,8 @@ def normalized_mutual_information(fused: Gray, sources: GrayStack, *, variant: s
         fused: The fused image.
         sources: What it was fused from.
         variant: ``"zoo"``, :math:`2 \sum_m I(F, S_m) / \sum_m H(S_m)`, which is 2 for identical images;
-            ``"raw"``, :math:`2 \sum_m I(F, S_m) / (H(F) + H(S_m))`, which is M for them; ``"hossny"``, that with
-            every image first stretched to 0 to 255 (Hossny, Nahavandi and Creighton 2008, Eq. 4). NaN where
+            ``"raw"``, :math:`2 \sum_m I(F, S_m) / (H(F) + H(S_m))`, which is M for them; ``"hossny"``, that
+            with every image first stretched to 0 to 255 (Hossny, Nahavandi and Creighton 2008). NaN where
             an image has one level.
     """
     if variant not in ("zoo", "raw", "hossny"):
@@ -152,8 +152,12 @@ class _Information(NamedTuple):
 
 def _information(fused: Int[Array, "H W"], source: Int[Array, "H W"], merge_top: bool = False) -> _Information:
     joint = joint_histogram(fused, source)
-    of_fused, of_source = _entropy_bits(jnp.sum(joint, axis=1)), _entropy_bits(jnp.sum(joint, axis=0))
+    of_fused, of_source = jnp.sum(joint, axis=1), jnp.sum(joint, axis=0)
+    entropies = _entropy_bits(of_fused), _entropy_bits(of_source)
     if merge_top:
         joint = joint.at[254, :].add(joint[255, :]).at[255, :].set(0)
         joint = joint.at[:, 254].add(joint[:, 255]).at[:, 255].set(0)
-    return _Information(of_fused + of_source - _entropy_bits(joint), of_fused, of_source)
+        return _Information(entropies[0] + entropies[1] - _entropy_bits(joint), *entropies)
+    # As a divergence from independence, which is exactly 0 for an image of one level.
+    ratio = joint / jnp.where(joint > 0, of_fused[:, jnp.newaxis] * of_source, 1)
+    return _Information(jnp.sum(joint * jnp.log2(jnp.where(joint > 0, ratio, 1))), *entropies)

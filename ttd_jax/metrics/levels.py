@@ -2,12 +2,14 @@
 
 uint8 holds the levels themselves. uint16 (0 to 65535) is divided by 257. Floats hold [0, 1] and are
 multiplied by 255. The result has JAX's default float dtype: float32, or float64 while ``jax_enable_x64`` is
-on. Metrics over histograms round to whole levels first, half to even, so a 16-bit or float image falls into
-the same 256 bins.
+on. A level within 1e-4 of a whole one counts as whole, so that an 8-bit image gives the same numbers after
+any scaling. Metrics over histograms round all levels to whole ones, half to even: a 16-bit or float image
+falls into the same 256 bins.
 """
 
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TypeAlias
 
 import jax
@@ -27,6 +29,7 @@ _STRETCHED = np.floor(np.arange(256) / np.maximum(_SPANS, 1) * 255 + 0.5).clip(0
 """Level by the span of levels in the image and the distance from the lowest."""
 
 
+@jax.jit
 def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
     """The image as floating grey levels, 0 to 255.
 
@@ -38,18 +41,29 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
     if image.dtype == jnp.uint8:
         return image.astype(dtype)
     if image.dtype == jnp.uint16:
-        return image.astype(dtype) / 257
+        return _snapped(image.astype(dtype) / 257)
     if jnp.issubdtype(image.dtype, jnp.floating):
-        # Scaled in its own precision: float32(v / 255) * 255 is v again, exactly, for every level v.
         wide = image if image.dtype.itemsize >= 4 else image.astype(jnp.float32)
-        return (wide * 255).astype(dtype)
+        return _snapped((wide * 255).astype(dtype))
     raise InputError(
         f"expected uint8 (0 to 255), uint16 (0 to 65535) or floats in [0, 1]; got {image.dtype}: convert the image"
     )
 
 
+@jax.jit
+def separate(fused: Gray, sources: GrayStack) -> list[Float[Array, "H W"]]:
+    """The levels of the fused image and of each source, as images of their own."""
+    return [levels(fused), *levels(sources)]
+
+
+def _snapped(level: Array) -> Array:
+    """Levels that are whole but for rounding error made whole: some metrics ask whether two are equal."""
+    whole = jnp.round(level)
+    return level + lax.stop_gradient(jnp.where(jnp.abs(whole - level) < 1e-4, whole - level, 0))
+
+
 def double_precision() -> AbstractContextManager:
-    """A context in which arrays can be float64 whatever the setting; convert on the way in and on the way out."""
+    """A context in which arrays can be float64 whatever the setting; convert on the way in and out."""
     return jax.enable_x64(True)
 
 
@@ -58,6 +72,7 @@ def whole_levels(image: Gray | GrayStack) -> Int[Array, "..."]:
     return jnp.clip(jnp.round(levels(image)), 0, 255).astype(jnp.int32)
 
 
+@partial(jax.jit, static_argnames="unit")
 def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
     """Grey levels stretched to the whole of 0 to 255 and rounded, halves up; NaN for a single level but 0.
 
@@ -80,6 +95,11 @@ def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
         whole = whole & (image == jnp.round(image))
         stretched = jnp.where(whole, by_offset[jnp.where(whole, image - low, 0).astype(jnp.int32)], stretched)
     return jnp.where((low == 0) & (high == 0), image, stretched)
+
+
+def undefined() -> Score:
+    """NaN, for an image that a metric's windows do not fit."""
+    return jnp.full((), jnp.nan)
 
 
 def unknown_variant(metric: str, variant: str, choices: Iterable[str]) -> InputError:

@@ -5,15 +5,16 @@
 """
 
 import math
-from functools import partial
+import operator
+from functools import partial, reduce
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
-from ttd_jax.ops.filters import Kernel, box_kernel, gaussian_kernel, local_covariance, local_mean
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.ops.filters import Kernel, box_kernel, gaussian_kernel, local_moments, pixel_mean
 
 GAUSSIAN_11 = gaussian_kernel(11, 1.5)
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -41,34 +42,57 @@ _FORMS = {
 }
 
 
-def combine_sources(values: Float[Array, " M"], how: str) -> Score:
-    """One number of one per source: their ``"sum"`` or ``"mean"``."""
-    return jnp.sum(values) if how == "sum" else jnp.mean(values)
+def with_first(count: int) -> tuple[tuple[int, int], ...]:
+    """Pairs of the first image, the fused one, with each of the ``count`` sources after it."""
+    return tuple((0, m + 1) for m in range(count))
+
+
+class SsimMoments(NamedTuple):
+    """Local moments of the fused image x and one source y."""
+
+    mean_x: Float[Array, "h w"]
+    mean_y: Float[Array, "h w"]
+    variance_x: Float[Array, "h w"]
+    variance_y: Float[Array, "h w"]
+    covariance: Float[Array, "h w"]
+
+
+def by_source(images: list[Float[Array, "H W"]], kernel: Kernel) -> list[SsimMoments]:
+    """Local moments of the first image, the fused one, with each of the others."""
+    means, variances, covariances = local_moments(images, kernel, with_first(len(images) - 1))
+    return [
+        SsimMoments(means[0], means[m], variances[0], variances[m], covariances[m - 1]) for m in range(1, len(images))
+    ]
 
 
 def ssim_terms(
-    x: Float[Array, "*B H W"],
-    y: Float[Array, "*B H W"],
-    kernel: Kernel,
-    data_range: float,
-    unbias: float = 1.0,
-) -> tuple[Float[Array, "*B h w"], Float[Array, "*B h w"]]:
+    moments: SsimMoments, data_range: float, unbias: float = 1.0
+) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
     """Luminance and contrast-structure terms of SSIM for every window; their product is the SSIM map."""
+    x, y, variance_x, variance_y, covariance = moments
     c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    mean_x, mean_y = local_mean(x, kernel), local_mean(y, kernel)
-    luminance = (2 * mean_x * mean_y + c1) / (mean_x * mean_x + mean_y * mean_y + c1)
-    variances = local_covariance(x, x, kernel) + local_covariance(y, y, kernel)
-    structure = (2 * unbias * local_covariance(x, y, kernel) + c2) / (unbias * variances + c2)
-    return luminance, structure
+    luminance = (2 * x * y + c1) / (x * x + y * y + c1)
+    return luminance, (2 * unbias * covariance + c2) / (unbias * (variance_x + variance_y) + c2)
 
 
-@partial(jax.jit, static_argnames="variant")
+@partial(jax.jit, static_argnames=("data_range", "unbias"))
+def _mean_ssim(moments: SsimMoments, data_range: float, unbias: float) -> Score:
+    luminance, structure = ssim_terms(moments, data_range, unbias)
+    return pixel_mean(luminance * structure)
+
+
+@jax.jit
+def _mean_structure(moments: SsimMoments) -> Score:
+    return pixel_mean(ssim_terms(moments, 255)[1])
+
+
 def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
     r"""SSIM of the fused image with each source, averaged or summed: higher is better.
 
-    :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}{(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 +
-    C_2)}` with :math:`C_1 = (0.01 L)^2` and :math:`C_2 = (0.03 L)^2`, averaged over windows (Wang et al.
-    2004, Eq. 13). At most 1 where sources are averaged and M where they are summed, for identical images.
+    :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}
+    {(\mu_x^2 + \mu_y^2 + C_1)(\sigma_x^2 + \sigma_y^2 + C_2)}`
+    with :math:`C_1 = (0.01 L)^2` and :math:`C_2 = (0.03 L)^2`, averaged over windows (Wang et al.
+    2004, Eq. 13). For identical images 1, or M where sources are summed.
 
     Args:
         fused: The fused image.
@@ -86,22 +110,20 @@ def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wa
     if variant not in _FORMS:
         raise unknown_variant("SSIM", variant, _FORMS)
     form = _FORMS[variant]
-    sources = levels(sources)
-    images = jnp.broadcast_to(levels(fused), sources.shape)
+    images = separate(fused, sources)
     if form.border != "valid":
-        half = len(form.kernel) // 2
-        margin = [(0, 0), (half, half), (half, half)]
-        images, sources = (
-            jnp.pad(images, margin, mode=form.border),
-            jnp.pad(sources, margin, mode=form.border),
-        )
-    if min(images.shape[1:]) < len(form.kernel):
-        return jnp.full((), jnp.nan)
-    luminance, structure = ssim_terms(images, sources, form.kernel, form.data_range, form.unbias)
-    return combine_sources(jnp.mean(luminance * structure, axis=(-2, -1)), form.combine)
+        images = [jnp.pad(image, len(form.kernel) // 2, mode=form.border) for image in images]
+    if min(images[0].shape) < len(form.kernel):
+        return undefined()
+    values = [_mean_ssim(moments, form.data_range, form.unbias) for moments in by_source(images, form.kernel)]
+    return _combined(values, form.combine)
 
 
-@partial(jax.jit, static_argnames="variant")
+@partial(jax.jit, static_argnames="how")
+def _combined(values: list[Score], how: str) -> Score:
+    return jnp.sum(jnp.stack(values)) if how == "sum" else jnp.mean(jnp.stack(values))
+
+
 def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
     r"""MS-SSIM of the fused image with each source, averaged or summed: higher is better.
 
@@ -116,26 +138,31 @@ def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant
     """
     if variant not in ("wang", "sum"):
         raise unknown_variant("MS-SSIM", variant, ["wang", "sum"])
-    sources = levels(sources)
-    images = jnp.broadcast_to(levels(fused), sources.shape)
-    scales = len(MS_SSIM_WEIGHTS)
-    if min(images.shape[1:]) < len(GAUSSIAN_11) * 2 ** (scales - 1):
-        return jnp.full((), jnp.nan)
-    value = jnp.ones(len(sources), images.dtype)
-    for scale, weight in enumerate(MS_SSIM_WEIGHTS):
-        if scale:
-            images, sources = halve(images), halve(sources)
-        luminance, structure = ssim_terms(images, sources, GAUSSIAN_11, 255)
-        map_ = luminance * structure if scale == scales - 1 else structure
-        value = value * jnp.maximum(jnp.mean(map_, axis=(-2, -1)), 0) ** weight
-    return combine_sources(value, "mean" if variant == "wang" else "sum")
+    images = separate(fused, sources)
+    coarsest = len(MS_SSIM_WEIGHTS) - 1
+    if min(images[0].shape) < len(GAUSSIAN_11) * 2**coarsest:
+        return undefined()
+    scales = []
+    for scale in range(coarsest + 1):
+        images = [halve(image) for image in images] if scale else images
+        pairs = by_source(images, GAUSSIAN_11)
+        scales.append([_mean_ssim(p, 255, 1.0) if scale == coarsest else _mean_structure(p) for p in pairs])
+    return _combined(_products(scales), "mean" if variant == "wang" else "sum")
 
 
-def halve(image: Float[Array, "*B H W"]) -> Float[Array, "*B h w"]:
-    """Half the size: the mean of every 2×2 pixels, the last row or column mirrored where the size is odd."""
-    height, width = image.shape[-2:]
-    if height % 2 or width % 2:
-        margin = [(0, 0)] * (image.ndim - 2) + [(0, height % 2), (0, width % 2)]
-        image = jnp.pad(image, margin, mode="edge")
-    tiles = image.reshape(*image.shape[:-2], math.ceil(height / 2), 2, math.ceil(width / 2), 2)
-    return jnp.mean(tiles, axis=(-3, -1))
+@jax.jit
+def _products(scales: list[list[Score]]) -> list[Score]:
+    powers = [
+        [jnp.maximum(value, 0) ** weight for value in values]
+        for values, weight in zip(scales, MS_SSIM_WEIGHTS, strict=True)
+    ]
+    return [reduce(operator.mul, of_source) for of_source in zip(*powers, strict=True)]
+
+
+@jax.jit
+def halve(image: Float[Array, "H W"]) -> Float[Array, "h w"]:
+    """The image at half the size: means of 2×2 pixels, the last ones repeated where a side is odd."""
+    height, width = image.shape
+    image = jnp.pad(image, [(0, height % 2), (0, width % 2)], mode="edge")
+    tiles = image.reshape(math.ceil(height / 2), 2, math.ceil(width / 2), 2)
+    return (tiles[:, 0, :, 0] + tiles[:, 0, :, 1] + tiles[:, 1, :, 0] + tiles[:, 1, :, 1]) / 4

@@ -4,34 +4,25 @@
 :mod:`ttd_jax.metrics.levels` for dtypes. Both sides must be at least 41 pixels, else the value is NaN.
 """
 
-from collections.abc import Iterator
-from functools import partial
-from typing import NamedTuple
+import operator
+from functools import partial, reduce
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
-from ttd_jax.ops.filters import Kernel, gaussian_kernel, local_covariance, local_mean
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.metrics.structural import with_first
+from ttd_jax.ops.filters import Kernel, Moments, gaussian_kernel, local_mean, local_moments, pixel_sum
 
 _KERNELS = tuple(gaussian_kernel(size, size / 5) for size in (17, 9, 5, 3))
+_SMALLEST = 41  # pixels to a side that leave one window at the coarsest scale
 _NOISE = 2.0  # variance of the visual noise
 _FLAT = 1e-10  # a variance below this is none
 _HAN_NOISE = 0.005 * 255 * 255
-_HAN_WEIGHTS = np.array([1, 0, 0.15, 1]) / 2.15
+_HAN_WEIGHTS = tuple(weight / 2.15 for weight in (1, 0, 0.15, 1))
 
 
-class _Moments(NamedTuple):
-    """Moments of one scale for all sources: variances ``(M, h, w)`` and ``(h, w)``, covariances ``(M, h, w)``."""
-
-    source: Float[Array, "M h w"]
-    fused: Float[Array, "h w"]
-    both: Float[Array, "M h w"]
-
-
-@partial(jax.jit, static_argnames="variant")
 def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str = "vifp_mean") -> Score:
     r"""Visual information fidelity in the pixel domain (VIF) over the sources: higher is better.
 
@@ -53,46 +44,46 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str
     """
     if variant not in ("vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"):
         raise unknown_variant("VIF", variant, ["vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"])
-    image, sources = levels(fused), levels(sources)
-    if min(image.shape) < 41:
-        return jnp.full((), jnp.nan)
-    if variant == "han2013":
-        return _han(image, sources)
-    carried = jnp.zeros(len(sources), image.dtype)
-    total = jnp.zeros(len(sources), image.dtype)
-    for moments in _scales(image, sources, saturate=variant == "vifp_sum_saturated"):
-        _, with_loss, without = _information(moments, _NOISE)
-        carried += jnp.sum(with_loss, axis=(-2, -1))
-        total += jnp.sum(without, axis=(-2, -1))
-    fidelity = carried / total
-    return jnp.mean(fidelity) if variant == "vifp_mean" else jnp.sum(fidelity)
-
-
-def _scales(fused: Float[Array, "H W"], sources: Float[Array, "M H W"], saturate: bool) -> Iterator[_Moments]:
+    images = separate(fused, sources)
+    if min(images[0].shape) < _SMALLEST:
+        return undefined()
+    pairs = with_first(len(images) - 1)
+    scales = []
     for scale, kernel in enumerate(_KERNELS):
-        if scale:
-            fused = local_mean(fused, kernel)[..., ::2, ::2]
-            sources = local_mean(sources, kernel)[..., ::2, ::2]
-        covariance = _saturated_covariance if saturate and not scale else local_covariance
-        images = jnp.broadcast_to(fused, sources.shape)
-        yield _Moments(
-            covariance(sources, sources, kernel),
-            covariance(fused, fused, kernel),
-            covariance(images, sources, kernel),
-        )
+        images = [_shrink(image, kernel) for image in images] if scale else images
+        saturate = variant == "vifp_sum_saturated" and not scale
+        scales.append((_saturated_moments if saturate else local_moments)(images, kernel, pairs))
+    if variant == "han2013":
+        return _han(scales)
+    sums = [
+        [_sums(of.variances[0], of.variances[m + 1], of.covariances[m]) for of in scales] for m in range(len(pairs))
+    ]
+    return _fidelity(sums, "mean" if variant == "vifp_mean" else "sum")
 
 
-def _saturated_covariance(x: Array, y: Array, kernel: Kernel) -> Array:
-    return local_mean(jnp.minimum(x * y, 255), kernel) - local_mean(x, kernel) * local_mean(y, kernel)
+@partial(jax.jit, static_argnames="kernel")
+def _shrink(image: Float[Array, "H W"], kernel: Kernel) -> Float[Array, "h w"]:
+    return local_mean(image, kernel)[::2, ::2]
+
+
+@partial(jax.jit, static_argnames=("kernel", "pairs"))
+def _saturated_moments(images: list[Array], kernel: Kernel, pairs: tuple[tuple[int, int], ...]) -> Moments:
+    means = [local_mean(image, kernel) for image in images]
+
+    def covariance(m: int, n: int) -> Array:
+        return local_mean(jnp.minimum(images[m] * images[n], 255), kernel) - means[m] * means[n]
+
+    return Moments(means, [covariance(m, m) for m in range(len(images))], [covariance(m, n) for m, n in pairs])
 
 
 def _information(
-    moments: _Moments, noise: float
-) -> tuple[Float[Array, "M h w"], Float[Array, "M h w"], Float[Array, "M h w"]]:
+    fused: Array, source: Array, both: Array, noise: float
+) -> tuple[Float[Array, "h w"], Float[Array, "h w"], Float[Array, "h w"]]:
     """Gain, information that reaches the fused image, information of the source, for every window."""
-    source, fused = jnp.maximum(moments.source, 0), jnp.maximum(moments.fused, 0)
-    gain = moments.both / (source + _FLAT)
-    channel = fused - gain * moments.both
+    source, fused = jnp.maximum(source, 0), jnp.maximum(fused, 0)
+    # What a window without variance counts for; the authors' replacements, in their order.
+    gain = both / (source + _FLAT)
+    channel = fused - gain * both
     gain = jnp.where(source < _FLAT, 0, gain)
     channel = jnp.where(source < _FLAT, fused, channel)
     source = jnp.where(source < _FLAT, 0, source)
@@ -101,18 +92,41 @@ def _information(
     channel = jnp.where(gain < 0, fused, channel)
     gain = jnp.maximum(gain, 0)
     channel = jnp.maximum(channel, _FLAT)
-    with_loss = jnp.log10(1 + gain * gain * source / (channel + noise))
-    return gain, with_loss, jnp.log10(1 + source / noise)
+    carried = jnp.log10(1 + gain * gain * source / (channel + noise))
+    return gain, carried, jnp.log10(1 + source / noise)
 
 
-def _han(fused: Float[Array, "H W"], sources: Float[Array, "M H W"]) -> Score:
+@jax.jit
+def _sums(fused: Array, source: Array, both: Array) -> tuple[Score, Score]:
+    """What reaches the fused image and what the source offers, over all windows of a scale."""
+    _, carried, total = _information(fused, source, both, _NOISE)
+    return pixel_sum(carried), pixel_sum(total)
+
+
+@partial(jax.jit, static_argnames="how")
+def _fidelity(sums: list[list[tuple[Score, Score]]], how: str) -> Score:
+    ratios = []
+    for of_source in sums:
+        carried, total = (reduce(operator.add, column) for column in zip(*of_source, strict=True))
+        ratios.append(carried / total)
+    return jnp.sum(jnp.stack(ratios)) if how == "sum" else jnp.mean(jnp.stack(ratios))
+
+
+@jax.jit
+def _han(scales: list[Moments]) -> Score:
     tiny = 1e-7
-    value = jnp.zeros((), fused.dtype)
-    for moments, weight in zip(_scales(fused, sources, saturate=False), _HAN_WEIGHTS, strict=True):
-        gain, with_loss, without = _information(moments, _HAN_NOISE)
-        # The source with the smallest gain; the later one where they are equal.
-        chosen = len(sources) - 1 - jnp.argmin(gain[::-1], axis=0, keepdims=True)
-        numerator = jnp.sum(jnp.take_along_axis(with_loss, chosen, axis=0) + tiny)
-        denominator = jnp.sum(jnp.take_along_axis(without, chosen, axis=0) + tiny)
-        value = value + float(weight) * numerator / denominator
+    value = jnp.zeros(())
+    for weight, moments in zip(_HAN_WEIGHTS, scales, strict=True):
+        fused, *sources = moments.variances
+        (gain, carried, total), *others = [
+            _information(fused, source, both, _HAN_NOISE)
+            for source, both in zip(sources, moments.covariances, strict=True)
+        ]
+        for other_gain, other_carried, other_total in others:
+            # The source with the smaller gain; the later one where they are equal.
+            keep = gain < other_gain
+            gain = jnp.where(keep, gain, other_gain)
+            carried = jnp.where(keep, carried, other_carried)
+            total = jnp.where(keep, total, other_total)
+        value = value + weight * pixel_sum(carried + tiny) / pixel_sum(total + tiny)
     return value

@@ -1,89 +1,148 @@
 """Window filters and local moments on grey planes, correlation (not convolution) throughout.
 
-Images are ``(..., H, W)``, any floating dtype; leading axes are carried along. Kernels are NumPy vectors that
-are applied along both image axes, so that a window is their outer product. Filters return the *valid* part,
-one pixel for every place where the window lies inside the image: pad first (``jnp.pad``) for another border
-rule.
+Images are ``(..., H, W)``, any floating dtype; leading axes are carried along. A kernel is a tuple of weights
+that is applied along both image axes, so that a window is its outer product with itself. Filters return the
+*valid* part, one pixel for every place where the window lies inside the image: pad first (``jnp.pad``) for
+another border rule.
 
-A filter is a sum of shifted images. On a CPU that compiles to one vectorised loop, some 80 times faster than
-a convolution with a single channel, and needs no more memory than the result.
+A filter is written out as a sum of shifted images, which compiles to one vectorised loop: on a CPU many
+times faster than a convolution with a single channel. Compilers fuse too much of it, though. What is a
+function under its own ``jit`` here is a step whose result is worth storing; inside another ``jit`` the values
+are the same, and the steps may be computed once for every pixel that reads them.
 """
 
+import operator
+from functools import partial, reduce
+from typing import NamedTuple, TypeAlias
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
-Kernel = Float[np.ndarray, " K"]
+Kernel: TypeAlias = tuple[float, ...]
 
 
 def gaussian_kernel(size: int, sigma: float, *, normalize: bool = True) -> Kernel:
-    """Samples of a Gaussian at unit steps around its centre, with sum 1 unless told otherwise."""
+    """A Gaussian sampled at unit steps around its centre, with sum 1 or with the continuous one's scale."""
     offsets = np.arange(size) - (size - 1) / 2
     kernel = np.exp(-np.square(offsets) / (2 * sigma**2))
-    return kernel / kernel.sum() if normalize else kernel / (np.sqrt(2 * np.pi) * sigma)
+    return tuple((kernel / (kernel.sum() if normalize else np.sqrt(2 * np.pi) * sigma)).tolist())
 
 
 def box_kernel(size: int) -> Kernel:
     """A moving average over ``size`` pixels."""
-    return np.full(size, 1 / size)
+    return (1 / size,) * size
 
 
 def shifts(image: Float[Array, "... H W"], size: int, axis: int) -> list[Float[Array, "..."]]:
-    """The ``size`` overlapping slices that a window of that length sees along ``axis``, first position first."""
+    """The ``size`` overlapping slices that a window sees along ``axis``, first position first."""
     length = image.shape[axis] - size + 1
     return [lax.slice_in_dim(image, i, i + length, axis=axis) for i in range(size)]
 
 
+def _dot(kernel: Kernel, parts: list[Array]) -> Array:
+    return reduce(operator.add, [k * part for k, part in zip(kernel, parts, strict=True) if k])
+
+
+@partial(jax.jit, static_argnames=("kernel", "axis"))
 def correlate(image: Float[Array, "... H W"], kernel: Kernel, axis: int) -> Float[Array, "..."]:
     """Correlation along one axis, valid part."""
-    terms = [float(k) * part for k, part in zip(kernel, shifts(image, len(kernel), axis), strict=True) if k]
-    return sum(terms[1:], start=terms[0])
+    return _dot(kernel, shifts(image, len(kernel), axis))
 
 
+@partial(jax.jit, static_argnames="kernel")
 def local_mean(image: Float[Array, "... H W"], kernel: Kernel) -> Float[Array, "..."]:
-    """Weighted mean of every window, ``(..., H - K + 1, W - K + 1)``."""
+    """Weighted mean of every window, ``(..., H - K + 1, W - K + 1)``, with the weights' sum left as it is."""
     return correlate(correlate(image, kernel, -2), kernel, -1)
 
 
-def local_covariance(x: Float[Array, "... H W"], y: Float[Array, "... H W"], kernel: Kernel) -> Float[Array, "..."]:
-    r"""Weighted covariance of two images in every window, ``(..., H - K + 1, W - K + 1)``.
+class Moments(NamedTuple):
+    """Weighted moments in every window, ``(..., H - K + 1, W - K + 1)`` each."""
+
+    means: list[Float[Array, "..."]]
+    variances: list[Float[Array, "..."]]
+    covariances: list[Float[Array, "..."]]  # in the order of the pairs asked for
+
+
+def local_moments(
+    images: list[Float[Array, "... H W"]], kernel: Kernel, pairs: tuple[tuple[int, int], ...] = ()
+) -> Moments:
+    r"""Means and variances of images in every window, and covariances of pairs of them.
 
     :math:`\sum_i k_i (x_i - \bar x)(y_i - \bar y)` with weights of sum 1, computed by the law of total
-    covariance: the covariance within each column of the window, then that of the column means. Every
-    difference is taken before it is squared, so float32 keeps its relative precision where E[xy] - E[x]E[y]
-    would lose all of it; windows of one grey level have a variance of exactly zero.
+    covariance: the covariance within each column of the window, then that of the column means, both of
+    differences from the middle sample. Float32 then serves where E[xy] - E[x]E[y] would lose every digit, and
+    windows of one level have a variance of exactly zero.
+
+    Args:
+        images: Any number of images of one size.
+        kernel: The weights along each axis.
+        pairs: Positions in ``images`` of the pairs whose covariance is wanted.
     """
-    within, mean_x, mean_y = _covariance_along(x, y, kernel, -2)
-    between, _, _ = _covariance_along(mean_x, mean_y, kernel, -1)
-    return correlate(within, kernel, -1) + between
+    rows = [_row_moments(image, kernel) for image in images]
+    columns = [_column_moments(*row, kernel) for row in rows]
+    covariances = []
+    for m, n in pairs:
+        within = _row_covariance(images[m], images[n], kernel)
+        covariances.append(_column_covariance(rows[m][0], rows[n][0], within, kernel))
+    return Moments([mean for mean, _ in columns], [variance for _, variance in columns], covariances)
 
 
-def _covariance_along(x: Array, y: Array, kernel: Kernel, axis: int) -> tuple[Array, Array, Array]:
-    mean_x, from_mean_x = _centered(x, kernel, axis)
-    mean_y, from_mean_y = (mean_x, from_mean_x) if y is x else _centered(y, kernel, axis)
-    terms = [float(k) * dx * dy for k, dx, dy in zip(kernel, from_mean_x, from_mean_y, strict=True)]
-    return sum(terms[1:], start=terms[0]), mean_x, mean_y
+# One step for one image or pair, so that images of a size share what is compiled, however many there are.
 
 
-def _centered(x: Array, kernel: Kernel, axis: int) -> tuple[Array, list[Array]]:
-    """The mean along an axis and each sample's distance from it, both taken relative to the middle sample."""
+@partial(jax.jit, static_argnames="kernel")
+def _row_moments(image: Array, kernel: Kernel) -> tuple[Array, Array]:
+    """Mean and variance within each column of the window."""
+    return _moments_along(image, kernel, -2)
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _column_moments(mean: Array, within: Array, kernel: Kernel) -> tuple[Array, Array]:
+    mean, between = _moments_along(mean, kernel, -1)
+    return mean, correlate(within, kernel, -1) + between
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _row_covariance(x: Array, y: Array, kernel: Kernel) -> Array:
+    return _covariance_along(x, y, kernel, -2)
+
+
+@partial(jax.jit, static_argnames="kernel")
+def _column_covariance(mean_x: Array, mean_y: Array, within: Array, kernel: Kernel) -> Array:
+    return correlate(within, kernel, -1) + _covariance_along(mean_x, mean_y, kernel, -1)
+
+
+def _from_middle(x: Array, kernel: Kernel, axis: int) -> tuple[Array, list[Array]]:
     parts = shifts(x, len(kernel), axis)
     middle = parts[len(parts) // 2]
-    offsets = [part - middle for part in parts]
-    terms = [float(k) * offset for k, offset in zip(kernel, offsets, strict=True)]
-    mean = sum(terms[1:], start=terms[0])
-    return middle + mean, [offset - mean for offset in offsets]
+    return middle, [part - middle for part in parts]
 
 
+def _moments_along(x: Array, kernel: Kernel, axis: int) -> tuple[Array, Array]:
+    middle, offsets = _from_middle(x, kernel, axis)
+    mean = _dot(kernel, offsets)
+    return middle + mean, _dot(kernel, [offset * offset for offset in offsets]) - mean * mean
+
+
+def _covariance_along(x: Array, y: Array, kernel: Kernel, axis: int) -> Array:
+    (_, dx), (_, dy) = _from_middle(x, kernel, axis), _from_middle(y, kernel, axis)
+    products = _dot(kernel, [a * b for a, b in zip(dx, dy, strict=True)])
+    return products - _dot(kernel, dx) * _dot(kernel, dy)
+
+
+@partial(jax.jit, static_argnames="axis")
 def central_differences(image: Float[Array, "... H W"], axis: int) -> Float[Array, "... H W"]:
-    """Half the difference of the two neighbours; at the borders the one-sided difference (as ``np.gradient``)."""
+    """Half the difference of the two neighbours, one-sided at the borders, as ``np.gradient``."""
     inner = (lax.slice_in_dim(image, 2, None, axis=axis) - lax.slice_in_dim(image, 0, -2, axis=axis)) / 2
     first = lax.slice_in_dim(image, 1, 2, axis=axis) - lax.slice_in_dim(image, 0, 1, axis=axis)
     last = lax.slice_in_dim(image, -1, None, axis=axis) - lax.slice_in_dim(image, -2, -1, axis=axis)
     return jnp.concatenate([first, inner, last], axis=axis)
 
 
+@partial(jax.jit, static_argnames="border")
 def sobel(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
     """Differences to the right and downwards by the 3×3 Sobel kernels, smoothing weights 1-2-1, not divided.
 
@@ -92,17 +151,33 @@ def sobel(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "..
         border: What lies outside: a mode of ``jnp.pad``, such as ``"constant"`` (zeros), ``"edge"`` or
             ``"reflect"``.
     """
-    return _gradient_3x3(image, border, np.array([1.0, 2.0, 1.0]))
+    return _gradient_3x3(image, border, (1.0, 2.0, 1.0))
 
 
+@partial(jax.jit, static_argnames="border")
 def prewitt(image: Float[Array, "... H W"], border: str) -> tuple[Float[Array, "... H W"], Float[Array, "... H W"]]:
     """As :func:`sobel` with equal smoothing weights 1-1-1."""
-    return _gradient_3x3(image, border, np.ones(3))
+    return _gradient_3x3(image, border, (1.0, 1.0, 1.0))
 
 
 def _gradient_3x3(image: Array, border: str, smooth: Kernel) -> tuple[Array, Array]:
     padded = jnp.pad(image, [(0, 0)] * (image.ndim - 2) + [(1, 1), (1, 1)], mode=border)
-    difference = np.array([-1.0, 0.0, 1.0])
+    difference = (-1.0, 0.0, 1.0)
     right = correlate(correlate(padded, smooth, -2), difference, -1)
     down = correlate(correlate(padded, difference, -2), smooth, -1)
     return right, down
+
+
+def pixel_sum(image: Float[Array, "*B H W"]) -> Float[Array, "*B"]:
+    """Sum over pixels, by a product with ones.
+
+    A reduction makes the compiler compute what it sums in the reduction's own scalar loop; before a product
+    it stays a vectorised loop of its own, some ten times as fast for a costly summand.
+    """
+    ones = jnp.ones(image.shape[-1], image.dtype)
+    return jnp.sum(jnp.matmul(image, ones, precision=lax.Precision.HIGHEST), axis=-1)
+
+
+def pixel_mean(image: Float[Array, "*B H W"]) -> Float[Array, "*B"]:
+    """Mean over pixels; see :func:`pixel_sum`."""
+    return pixel_sum(image) / (image.shape[-2] * image.shape[-1])

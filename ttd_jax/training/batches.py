@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 
 from ttd_jax.training.scenes import Scene, crop
 from ttd_jax.training.sources import TASKS
@@ -21,9 +21,9 @@ class Batch(NamedTuple):
         tasks: (B,), index into ``TASKS``.
     """
 
-    sources: Float[np.ndarray, "B M N N"]
-    targets: Float[np.ndarray, "B N N"]
-    tasks: Int[np.ndarray, " B"]
+    sources: Float[Array | np.ndarray, "B M N N"]
+    targets: Float[Array | np.ndarray, "B N N"]
+    tasks: Int[Array | np.ndarray, " B"]
 
 
 def make_batch(
@@ -34,7 +34,7 @@ def make_batch(
     count = int(rng.choice(counts))
     tasks = np.arange(batch) % len(TASKS)
     makers = list(TASKS.values())
-    made = [makers[task](rng, crop(rng, scenes[rng.integers(len(scenes))], size), count) for task in tasks]
+    made = [makers[task](rng, crop(rng, scenes[int(rng.integers(len(scenes)))], size), count) for task in tasks]
     return Batch(np.stack([s for s, _ in made]), np.stack([t for _, t in made]), tasks)
 
 
@@ -48,10 +48,10 @@ def batches(first: int, last: int, ahead: int = 4, **options) -> Iterator[Batch]
             if stop.is_set():
                 return
             try:
-                item = make_batch(step=step, **options)
+                ready.put(make_batch(step=step, **options))
             except Exception as error:
-                item = error
-            ready.put(item)
+                ready.put(error)
+                return
 
     thread = threading.Thread(target=work, daemon=True)
     thread.start()

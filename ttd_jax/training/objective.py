@@ -68,7 +68,8 @@ def edge_distance(fused: Image, sources: Stack) -> Scalar:
     share = strongest / jnp.sum(strongest, axis=0)
     wanted = [jnp.sum(share * part, axis=0) for part in (right, down)]
     found = sobel(fused, "edge")
-    return sum(jnp.mean(jnp.abs(a - b)) for a, b in zip(found, wanted, strict=True)) / 8
+    right, down = (jnp.mean(jnp.abs(a - b)) for a, b in zip(found, wanted, strict=True))
+    return (right + down) / 8
 
 
 def differences_correlation(fused: Image, sources: Stack) -> Float[Array, " M"]:

@@ -45,8 +45,8 @@ class Recipe:
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
     static: float = 0.3
-    component: float = 0.2
-    calibration: float = 3.0
+    component: float = 1.0
+    calibration: float = 0.1
     dynamic: bool = True
     through_weights: bool = True
 

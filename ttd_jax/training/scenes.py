@@ -32,12 +32,13 @@ def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarra
         InputError: scikit-image is not installed.
     """
     try:
-        from skimage import color, data, util
+        from skimage import color, data
+        from skimage.util import img_as_float32
     except ImportError:
         raise InputError("training needs scikit-image: pip install 'ttd-jax[train]'") from None
     photographs = []
     for name in names:
-        image = util.img_as_float32(getattr(data, name)())
+        image = img_as_float32(getattr(data, name)())
         photographs.append(color.rgb2gray(image[..., :3]).astype(np.float32) if image.ndim == 3 else image)
     return photographs
 
@@ -56,7 +57,7 @@ def crop(rng: np.random.Generator, scene: Scene, size: int) -> Scene:
     """A random window, turned or mirrored, with its contrast, brightness and tone changed at random."""
     i, j = rng.integers(0, scene.image.shape[0] - size + 1, 2)
     image, regions = (part[i : i + size, j : j + size] for part in scene)
-    turns, mirrored = rng.integers(4), rng.random() < 0.5
+    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
     image, regions = np.rot90(image, turns), np.rot90(regions, turns)
     if mirrored:
         image, regions = image[:, ::-1], regions[:, ::-1]

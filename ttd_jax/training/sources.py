@@ -19,7 +19,7 @@ Target = Float[np.ndarray, "N N"]
 
 def focus(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, Target]:
     """Multi-focus: the scene is cut into M depths, and each source is sharp in one of them."""
-    depth = sum((random_area(rng, scene) > 0.5).astype(int) for _ in range(count - 1))
+    depth = np.sum([random_area(rng, scene) > 0.5 for _ in range(count - 1)], axis=0)
     softness = rng.uniform(0.3, 2)
     blurred = [defocus(rng, scene.image) for _ in range(2)]
     sources = []

@@ -61,17 +61,18 @@ def fuse_both(model: FusionModel, parameters: Parameters, sources: Float[Array, 
 
 def objective(model: FusionModel, parameters: Parameters, batch: Batch, recipe: Recipe):
     """The training loss of a batch, and its parts for the log."""
-    fused = jax.vmap(lambda sources: fuse_both(model, parameters, sources, recipe))(batch.sources)
+    sources, targets = jnp.asarray(batch.sources), jnp.asarray(batch.targets)
+    fused = jax.vmap(lambda one: fuse_both(model, parameters, one, recipe))(sources)
     importance = jax.tree.map(lambda *rows: jnp.array(rows)[batch.tasks], *[recipe.terms[task] for task in TASKS])
 
     def mean_objective(images: Float[Array, "B H W"]) -> tuple[Array, Terms]:
-        terms = jax.vmap(fusion_terms)(images, batch.sources, batch.targets)
+        terms = jax.vmap(fusion_terms)(images, sources, targets)
         return jnp.mean(sum(jax.tree.leaves(jax.tree.map(jnp.multiply, importance, terms)))), terms
 
     dynamic, terms = mean_objective(fused.dynamic)
     static, _ = mean_objective(fused.static)
-    component = jnp.mean(jnp.abs(fused.components - batch.targets[:, jnp.newaxis]))
-    calibration = jnp.mean(jax.vmap(partial(calibration_error, recipe))(fused.losses, batch.sources, batch.targets))
+    component = jnp.mean(jnp.abs(fused.components - targets[:, jnp.newaxis]))
+    calibration = jnp.mean(jax.vmap(partial(calibration_error, recipe))(fused.losses, sources, targets))
     log = {
         "dynamic": dynamic,
         "static": static,
@@ -88,11 +89,17 @@ def objective(model: FusionModel, parameters: Parameters, batch: Batch, recipe: 
 def calibration_error(
     recipe: Recipe, losses: Float[Array, "M H W"], sources: Float[Array, "M H W"], target: Float[Array, "H W"]
 ) -> Float[Array, ""]:
-    """How far the reconstruction losses are from what they stand for: each source's distance from the target."""
-    weighting = recipe.weighting
-    distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis])
-    sigma = float(weighting.smoothing or 0)
-    return jnp.mean(jnp.abs(smooth_losses(losses, sigma) - smooth_losses(distance, sigma)))
+    """How far the reconstruction losses are from what they stand for: each source's distance from the target.
+
+    Both are smoothed as the weighting says and compared as logarithms, so that a loss counts by its ratio: defocus
+    makes small distances, exposure large ones.
+    """
+    weighting, floor = recipe.weighting, 0.003
+    distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](
+        sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis]
+    )
+    loss, distance = (smooth_losses(x, float(weighting.smoothing or 0)) + floor for x in (losses, distance))
+    return jnp.mean(jnp.abs(jnp.log(loss / distance)))
 
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:

@@ -1,0 +1,30 @@
+"""Runs the command in this process, and remembers what lay in the folder before."""
+
+from typing import NamedTuple
+
+import pytest
+
+from ttd_jax.cli import main
+
+
+class Done(NamedTuple):
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ttd_jax(capsys, monkeypatch):
+    """The command without its compile cache, which would outlive the test."""
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+
+    def run(*arguments) -> Done:
+        try:
+            code = main([*map(str, arguments), *(["--no-compile-cache"] if arguments[0] in ("fuse", "info") else [])])
+        except SystemExit as stop:  # argparse
+            code = stop.code
+        return Done(code, *capsys.readouterr())
+
+    return run

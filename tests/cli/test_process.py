@@ -1,0 +1,199 @@
+"""The command as a process of its own: what it imports, its pipes and signals, and its compile cache."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import ttd_jax
+from ttd_jax.cli.runtime import compile_cache_folder
+from ttd_jax.io.images import write_image
+
+COMMAND = [sys.executable, "-m", "ttd_jax"]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A home of its own, so that no cache is shared with the user's, and buffered output as users have it."""
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return inherited | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+
+
+@pytest.fixture
+def pair(tmp_path):
+    names = [tmp_path / "a.png", tmp_path / "b.png"]
+    for name in names:
+        write_image(name, RNG.integers(0, 256, (20, 24), dtype=np.uint8))
+    return names
+
+
+def run(arguments, environment, **options):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)], env=environment, capture_output=True, text=True, check=False, **options
+    )
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed(tmp_path, pair):
+    script = """
+import sys
+from ttd_jax.cli import main
+
+def heavy(arguments, code):
+    try:
+        got = main(arguments)
+    except SystemExit as stop:
+        got = stop.code
+    assert got == code, (arguments, got)
+    return sorted({"jax", "flax", "orbax", "optax"} & set(sys.modules))
+
+a, b = sys.argv[1:]
+print([
+    heavy(["--help"], 0), heavy(["--version"], 0), heavy(["fuse", "--help"], 0), heavy(["fuse", a], 2),
+    heavy(["fuse", a, "missing.png", "-o", "o.png"], 2), heavy(["fuse", a, b, "-o", a], 2),
+], file=sys.stderr)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, pair)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stderr.splitlines()[-1] == str([[]] * 6), done.stderr
+
+
+def test_help_and_version(environment):
+    for arguments in ([], ["fuse"], ["info"]):
+        done = run([*arguments, "--help"], environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("usage: ttd-jax")
+    assert run(["--version"], environment).stdout == f"ttd-jax {ttd_jax.__version__}\n"
+    assert run([], environment).returncode == 2
+
+
+def test_the_compile_cache(environment, pair, checkpoint, tmp_path):
+    cache = tmp_path / "cache" / "ttd-jax" / "compiled"
+    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--overwrite"]
+    assert run([*arguments, "--no-compile-cache"], environment).returncode == 0
+    assert not cache.exists()
+    done = run(arguments, environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
+    entries = {path.name for path in cache.iterdir() if not path.name.endswith("-atime")}
+    assert entries
+    assert run(arguments, environment).returncode == 0
+    assert {path.name for path in cache.iterdir() if not path.name.endswith("-atime")} == entries
+
+
+def test_a_cache_folder_others_may_enter_is_closed(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    folder = tmp_path / "ttd-jax" / "compiled"
+    folder.mkdir(parents=True, mode=0o777)
+    folder.chmod(0o777)
+    assert compile_cache_folder() == folder
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_no_cache_where_there_can_be_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").touch()
+    assert compile_cache_folder() is None
+    assert capsys.readouterr().err.startswith("ttd-jax: no compile cache (")
+
+
+def test_a_cache_of_someone_else_is_not_used(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    user = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: user + 1)
+    assert compile_cache_folder() is None
+    assert "belongs to someone else" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves(environment):
+    process = subprocess.Popen(
+        [*COMMAND, "info", "--no-compile-cache"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert (process.wait(), errors) == (1, "")
+    process.stderr.close()
+
+
+def test_ctrl_c(environment, pair, checkpoint, tmp_path):
+    script = """
+import os, signal, sys, time
+import ttd_jax.inputs
+from ttd_jax.cli import main
+
+def interrupted(sources):
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(60)
+
+ttd_jax.inputs.check_sources = interrupted
+sys.exit(main(sys.argv[1:]))
+"""
+    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "ttd-jax: error: interrupted\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
+
+
+def test_a_device_that_is_not_there(environment, pair, checkpoint, tmp_path):
+    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--device", "tpu"]
+    done = run(arguments, environment)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "ttd-jax: error: no tpu device found: install the extra for it (pip install 'ttd-jax[tpu]') or leave --device "
+        "out\n"
+    )
+    assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("gpu", "no gpu device found: install the extra for it (pip install 'ttd-jax[cuda12]') or leave --device out"),
+        ("cpu", "no cpu device found: leave --device out"),
+        ("auto", "jax finds no device: look at JAX_PLATFORMS=abacus"),
+    ],
+)
+def test_devices_that_jax_does_not_find(ttd_jax, monkeypatch, device, message):
+    def fail():
+        raise RuntimeError("Unable to initialize backend")
+
+    monkeypatch.setattr("jax.default_backend", fail)
+    monkeypatch.setenv("JAX_PLATFORMS", "abacus")
+    assert ttd_jax("info", "--device", device) == (2, "", f"ttd-jax: error: {message}\n")
+
+
+def test_info(ttd_jax):
+    done = ttd_jax("info")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0].startswith("versions   ttd-jax ") and "jax" in lines[0]
+    assert lines[1].startswith("devices    cpu:0")
+    assert "backbone   ifcnn: IFCNN (Zhang et al., Information Fusion 2020)" in lines
+    assert any("83,587 parameters, 3 channel(s), looks 5 pixels far; presets max, mean, sum" in line for line in lines)
+
+
+def test_info_as_json(ttd_jax):
+    facts = json.loads(ttd_jax("info", "--json").out)
+    assert set(facts) == {"versions", "devices", "backbones", "checkpoints"}
+    ifcnn = next(row for row in facts["backbones"] if row["name"] == "ifcnn")
+    assert (ifcnn["parameters"], ifcnn["channels"], ifcnn["presets"]) == (83_587, 3, ["max", "mean", "sum"])

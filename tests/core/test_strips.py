@@ -1,0 +1,88 @@
+"""Strips of rows give what the whole image gives, borders and odd heights included."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.networks import ifcnn_backbone
+from ttd_jax import pipeline
+from ttd_jax.backbones import ttdnet
+from ttd_jax.core.fusion import Fused, fuse_static, ttd
+from ttd_jax.core.strips import fuse_in_strips
+from ttd_jax.core.weighting import PAPER
+
+
+def box(radius):
+    """A "fusion" that looks ``radius`` pixels far and pads like the backbones: sums over windows of the mean."""
+
+    def fuse(sources):
+        mean = jnp.pad(sources.mean(axis=0), ((radius, radius), (radius, radius), (0, 0)), mode="edge")
+        window = (2 * radius + 1, 2 * radius + 1, 1)
+        image = jax.lax.reduce_window(mean, 0.0, jax.lax.add, window, (1, 1, 1), "VALID")
+        return Fused(image, sources[..., 0], None, sources + image)
+
+    return fuse
+
+
+@pytest.mark.parametrize("height", [2, 7, 8, 9, 16, 23, 61])
+@pytest.mark.parametrize("rows", [1, 5, 8])
+@pytest.mark.parametrize("radius", [0, 1, 3])
+def test_strips_equal_whole(height, rows, radius):
+    sources = jnp.asarray(np.random.default_rng(height).random((2, height, 5, 1)), jnp.float32)
+    whole = box(radius)(sources)
+    strips = fuse_in_strips(box(radius), sources, radius, rows)
+    assert strips.losses is None
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), strips, whole)
+
+
+def test_a_halo_that_is_too_small_shows():
+    sources = jnp.asarray(np.random.default_rng(0).random((2, 40, 5, 1)), jnp.float32)
+    strips = fuse_in_strips(box(3), sources, 2, 8)
+    assert np.abs(strips.image - box(3)(sources).image).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("name", "component", "smoothing"),
+    [("mean", "static", 0), ("max", "static", 0), ("max", "black", 0), ("mean", "fused", 1.5), ("ttdnet", "alone", 2)],
+)
+def test_a_network_in_strips_equals_it_at_once(ifcnn_variables, monkeypatch, name, component, smoothing):
+    if name == "ttdnet":
+        model = ttdnet.build(channels=4)
+        variables = model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    else:
+        backbone = ifcnn_backbone(ifcnn_variables, name)
+        model, variables = backbone.model, backbone.variables
+    sources = jnp.asarray(np.random.default_rng(1).random((3, 75, 12, 1)), jnp.float32)
+    sources = sources.at[:, jnp.array([0, -1])].set(1)  # something to see at the borders
+    weighting = None
+    if component != "static":
+        weighting = replace(PAPER, form="linear", scale=20.0, component=component, smoothing=smoothing)
+    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 3 * 12)  # ten strips of eight rows
+    strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
+
+    @jax.jit
+    def at_once(stack):
+        return fuse_static(model, variables, stack) if weighting is None else ttd(model, variables, stack, weighting)
+
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), strips, at_once(sources))
+
+
+def test_the_halo_of_ifcnn_is_what_its_filters_reach(ifcnn_variables):
+    backbone = ifcnn_backbone(ifcnn_variables)
+    model, variables = backbone.model, backbone.variables
+    base = jnp.full((1, 21, 21, 3), 0.5)
+    touched = base.at[0, 10, 10].add(0.25)
+    encode = jax.jit(lambda x: model.encode(variables, x)[0])
+    decode = jax.jit(lambda z: model.decode(variables, z))
+    changed = jnp.any(encode(base) != encode(touched), axis=-1)
+    assert reach(changed) == model.halo[0]
+    latent = jnp.full((21, 21, 64), 0.5)
+    other = latent.at[10, 10].add(1)
+    assert reach(jnp.any(decode(latent) != decode(other), axis=-1)) == model.halo[1]
+
+
+def reach(changed):
+    return int(np.abs(np.argwhere(changed) - 10).max())

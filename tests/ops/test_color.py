@@ -1,0 +1,62 @@
+"""BT.601 luma and chroma: against scikit-image, exact both ways, and what gives way where a colour cannot be."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.color import rgb2ycbcr
+
+from ttd_jax.ops.color import join_luma, luma, split_luma
+
+RGB = np.random.default_rng(0).random((40, 50, 3))
+pixels = arrays(np.float32, (4, 5, 3), elements=st.floats(0, 1, width=32))
+
+
+def test_luma_and_chroma_against_scikit_image():
+    digital = rgb2ycbcr(RGB)  # 16 + 219 Y and 128 + 224 C
+    y, chroma = split_luma(jnp.asarray(RGB, jnp.float32))
+    np.testing.assert_allclose(y[..., 0], (digital[..., 0] - 16) / 219, atol=1e-5)
+    np.testing.assert_allclose(chroma, (digital[..., 1:] - 128) / 224, atol=1e-5)
+    np.testing.assert_array_equal(luma(jnp.asarray(RGB, jnp.float32)), y)
+
+
+@given(pixels)
+def test_round_trip_is_exact(rgb):
+    np.testing.assert_allclose(join_luma(*split_luma(jnp.asarray(rgb))), rgb, atol=3e-7)
+
+
+def test_round_trip_in_double_precision():
+    with jax.enable_x64(True):
+        np.testing.assert_allclose(join_luma(*split_luma(jnp.asarray(RGB))), RGB, atol=1e-15)
+
+
+def test_grey_has_no_chroma_and_corners_are_the_standards():
+    grey = jnp.broadcast_to(jnp.linspace(0, 1, 11)[:, None, None], (11, 1, 3))
+    y, chroma = split_luma(grey)
+    np.testing.assert_allclose(y, grey[..., :1], atol=1e-7)
+    np.testing.assert_allclose(chroma, 0, atol=1e-7)
+    blue_and_red = split_luma(jnp.array([[[0.0, 0, 1], [1, 0, 0]]]))[1][0]
+    np.testing.assert_allclose(jnp.diagonal(blue_and_red), 0.5, atol=1e-6)
+
+
+@given(pixels, arrays(np.float32, (4, 5, 1), elements=st.floats(0, 1, width=32)))
+def test_another_luma_keeps_the_chroma(rgb, y):
+    chroma = split_luma(jnp.asarray(rgb))[1]
+    joined = join_luma(jnp.asarray(y), chroma)
+    assert float(joined.min()) >= 0 and float(joined.max()) <= 1
+    np.testing.assert_allclose(split_luma(joined)[1], chroma, atol=1e-6)
+
+
+def test_luma_gives_way_no_more_than_it_must():
+    rng = np.random.default_rng(1)
+    rgb, y = jnp.asarray(rng.random((200, 1, 3)), jnp.float32), jnp.asarray(rng.random((200, 1, 1)), jnp.float32)
+    got = split_luma(join_luma(y, split_luma(rgb)[1]))[0]
+    # by search: among the colours of this chroma that exist, the nearest luma
+    shifts = np.linspace(-1, 1, 4001)[None]
+    candidates = np.asarray(rgb) + shifts[..., None]
+    exists = ((candidates >= 0) & (candidates <= 1)).all(-1)
+    lumas = np.asarray(luma(rgb))[..., 0] + shifts
+    nearest = np.where(exists, np.abs(lumas - np.asarray(y)[..., 0]), np.inf).min(1)
+    np.testing.assert_allclose(np.abs(got - y)[:, 0, 0], nearest, atol=6e-4)

@@ -1,0 +1,94 @@
+"""Pixel types to float and back."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from ttd_jax.errors import InputError
+from ttd_jax.ops.pixels import from_float, image_dtype, to_float
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_every_level_survives(dtype):
+    levels = np.arange(np.iinfo(dtype).max + 1, dtype=dtype).reshape(16, -1)
+    scaled = to_float(levels)
+    assert scaled.dtype == np.float32
+    assert (scaled.min(), scaled.max()) == (0, 1)
+    np.testing.assert_array_equal(from_float(scaled, dtype), levels)
+
+
+def test_bool_is_black_and_white():
+    np.testing.assert_array_equal(to_float(np.array([[True, False]])), [[1, 0]])
+
+
+@given(arrays(np.float64, (3, 4), elements=st.floats(-2, 3)), st.sampled_from(["uint8", "uint16"]))
+def test_rounding_is_half_to_even_after_clipping(image, dtype):
+    full = np.iinfo(dtype).max
+    expected = [[round(min(max(value, 0), 1) * full) for value in row] for row in image.tolist()]
+    np.testing.assert_array_equal(from_float(image, dtype), expected)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_floats_are_clipped_and_cast(dtype):
+    got = from_float(np.array([[-1, 0.25], [1, 2]], np.float32), dtype)
+    assert got.dtype == dtype
+    np.testing.assert_array_equal(got, [[0, 0.25], [1, 1]])
+
+
+@pytest.mark.parametrize(
+    ("pixels", "message"),
+    [
+        (
+            np.array([[0, 255.0]]),
+            "float pixels lie in [0, 1]; got [0, 255]: divide by full scale (255 for 8 bit, 65535 for 16 bit), "
+            "or rescale with (x - x.min()) / (x.max() - x.min())",
+        ),
+        (
+            np.array([[-0.5, 1.0]], np.float32),
+            "float pixels lie in [0, 1]; got [-0.5, 1]: divide by full scale (255 for 8 bit, 65535 for 16 bit), "
+            "or rescale with (x - x.min()) / (x.max() - x.min())",
+        ),
+        (
+            np.array([[np.nan, np.inf, 0.5]]),
+            "pixels are finite numbers; got 2 NaN or infinite ones: mask or fill them first",
+        ),
+        (
+            np.array([[-np.inf, 0.5]], np.float16),
+            "pixels are finite numbers; got 1 NaN or infinite ones: mask or fill them first",
+        ),
+        *[
+            (
+                np.zeros((2, 2), dtype),
+                f"pixels are bool, uint8, uint16 or float in [0, 1]; got {dtype}: shift and scale them to [0, 1] "
+                "yourself, so that nothing is guessed",
+            )
+            for dtype in ("int8", "int16", "int32", "int64", "uint32", "complex64", "object")
+        ],
+    ],
+)
+def test_pixels_without_a_scale(pixels, message):
+    with pytest.raises(InputError) as caught:
+        to_float(pixels)
+    assert str(caught.value) == message
+
+
+def test_the_range_is_said_as_exactly_as_it_is_checked():
+    over = np.array([[0.5, np.nextafter(np.float32(1), np.float32(2))]])
+    with pytest.raises(InputError, match=r"got \[0\.5, 1\.00000012\]"):
+        to_float(over)
+    to_float(np.array([[0.5, 1 + 1e-12]]))  # which is 1 in float32
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int32", "uint32", "complex64", "nonsense", 5])
+def test_types_that_no_image_has(dtype):
+    with pytest.raises(InputError) as caught:
+        image_dtype(dtype)
+    assert str(caught.value) == f"an image is uint8, uint16, float16, float32 or float64; got {dtype!r}"
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_nothing_that_is_not_finite_comes_out(bad):
+    with pytest.raises(InputError, match="not finite numbers; nothing is returned"):
+        from_float(np.array([[bad]]), "uint8")
