@@ -15,7 +15,6 @@ from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
-from ttd_jax.exposures import WITH_TWIN, times_in_order, with_twins
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels, fuse_pixels_batch
@@ -33,7 +32,6 @@ def fuse(
     recipe: str | None = None,
     color: str = "auto",
     dtype: Any = None,
-    exposure_times: Mapping[str, float] | Sequence[float] | None = None,
 ) -> FusionResult:
     """Fuses registered images of one scene into one.
 
@@ -53,8 +51,6 @@ def fuse(
             else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
             ``"gray"`` drops colour.
         dtype: Pixel type of the returned image; None for the deepest among the sources, float32 for radiance.
-        exposure_times: For deghosting from plain images: each one's exposure time, by role or in the order of the
-            sources.
 
     Returns:
         The fused image with its weights, losses, components and a report.
@@ -73,9 +69,7 @@ def fuse(
         backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
-    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, exposure_times=exposure_times)(
-        sources
-    )
+    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources)
 
 
 class Fuser:
@@ -88,7 +82,6 @@ class Fuser:
         recipe: As for ``fuse``.
         color: As for ``fuse``.
         dtype: As for ``fuse``.
-        exposure_times: As for ``fuse``.
 
     Raises:
         InputError: An option is unknown, or does not suit the backbone.
@@ -108,14 +101,11 @@ class Fuser:
         recipe: str | None = None,
         color: str = "auto",
         dtype: Any = None,
-        exposure_times: Mapping[str, float] | Sequence[float] | None = None,
     ):
         self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
         choose_color_rule(color, (True,), self.backbone.channels)
         self.color = color
-        radiance = dtype is None and self.backbone.channels == WITH_TWIN
-        self.dtype = np.dtype(np.float32) if radiance else None if dtype is None else image_dtype(dtype)
-        self.exposure_times = exposure_times
+        self.dtype = self.backbone.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
@@ -124,8 +114,7 @@ class Fuser:
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
         order = _source_order(self.backbone, checked)
-        times = times_in_order(self.exposure_times, [checked.roles[i] for i in order], order)
-        stack = with_twins(self.backbone, _stack([checked.images[i] for i in order]), times)
+        stack = _stack([checked.images[i] for i in order], self.backbone)
         colored = tuple(checked.colored[i] for i in order)
         rule = _rule(self.backbone, self.color, colored)
         read = time.perf_counter()
@@ -167,8 +156,7 @@ class Fuser:
         _source_order(self.backbone, sets[0], named=False)
         colored = tuple(any(one.colored[m] for one in sets) for m in range(stack.shape[1]))
         rule = _rule(self.backbone, self.color, colored)
-        times = times_in_order(self.exposure_times, self.backbone.roles, range(stack.shape[1]))
-        stacks = np.stack([with_twins(self.backbone, _stack(one.images), times) for one in sets])
+        stacks = np.stack([_stack(one.images, self.backbone) for one in sets])
         read = time.perf_counter()
         fused = self._run(fuse_pixels_batch, stacks, rule, colored)
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
@@ -297,9 +285,11 @@ def _remarks_on(backbone: Backbone, model: Any, count: int) -> list[str]:
     return []
 
 
-def _stack(images: Sequence[np.ndarray]) -> np.ndarray:
+def _stack(images: Sequence[np.ndarray], backbone: Backbone) -> np.ndarray:
     """(M, H, W, C) with C = 3 if any image has three channels."""
     channels = max(image.shape[-1] for image in images)
+    if channels > max(3, backbone.channels):
+        raise InputError(f"{backbone.name} takes grey or colour images; got one of {channels} channels")
     return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
 
 

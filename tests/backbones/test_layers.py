@@ -43,7 +43,9 @@ def parameters(module, *inputs):
 
 
 @pytest.mark.parametrize(
-    ("pad", "mode"), [(zero_pad, "constant"), (reflect_pad, "mirror"), (replicate_pad, "nearest")], ids=lambda p: str(p)
+    ("pad", "mode"),
+    [(zero_pad, "constant"), (reflect_pad, "mirror"), (replicate_pad, "nearest")],
+    ids=["zero", "reflect", "replicate"],
 )
 def test_depthwise_convolution(strip_pixels, pad, mode):
     x, kernel = draw(7, 13, 3), draw(3, 3, 3, seed=1)

@@ -6,7 +6,7 @@ import pytest
 
 from convert.mappings import TABLES
 from convert.rules import Rule, Table, batch_norm, convert
-from ttd_jax.backbones import BACKBONES
+from ttd_jax.backbones import BACKBONES, COMPANIONS
 from ttd_jax.errors import CheckpointError
 
 TABLE = Table(
@@ -119,4 +119,4 @@ def test_dots_in_a_rule_are_dots():
 
 
 def test_every_table_belongs_to_a_backbone():
-    assert TABLES.keys() <= BACKBONES.keys()
+    assert TABLES.keys() <= (BACKBONES | COMPANIONS).keys()

@@ -97,6 +97,7 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
         spec.roles,
         spec.max_sources,
         spec.raw,
+        spec.result_dtype,
         manifest,
     )
 

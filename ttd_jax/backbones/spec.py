@@ -28,6 +28,7 @@ class Spec:
         static_rule: How the network merges its sources by itself.
         multiple: What the network pads height and width to a multiple of, for itself; 1 for none.
         raw: Whether sources go in and the result comes out as they are, outside any rule for colour.
+        result_dtype: Pixel type of the result unless asked otherwise; None for the deepest among the sources.
         variants: Fields of this row that differ for a preset, by its name.
     """
 
@@ -45,6 +46,7 @@ class Spec:
     static_rule: str = "sum"
     multiple: int = 1
     raw: bool = False
+    result_dtype: str | None = None
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
@@ -71,6 +73,7 @@ class Backbone:
         roles: Roles the sources must have, in the model's order; empty if any will do.
         max_sources: The most sources it can take; None for no limit.
         raw: Whether sources go in and the result comes out as they are, outside any rule for colour.
+        result_dtype: Pixel type of the result unless asked otherwise; None for the deepest among the sources.
         manifest: Where the parameters come from; empty for a model built in memory.
     """
 
@@ -82,4 +85,5 @@ class Backbone:
     roles: tuple[str, ...] = ()
     max_sources: int | None = None
     raw: bool = False
+    result_dtype: str | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)

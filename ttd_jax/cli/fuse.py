@@ -47,13 +47,6 @@ def add_parser(subparsers: Any) -> None:
         default="auto",
         help="auto keeps colour if any source has it (default)",
     )
-    parser.add_argument(
-        "--exposure-times",
-        nargs="+",
-        type=float,
-        metavar="T",
-        help="exposure time of each source in turn, for deghosting (only ratios matter)",
-    )
     parser.add_argument("--save-weights", metavar="FILE", help="also write the weight maps side by side, 16-bit grey")
     parser.add_argument("--save-static", metavar="FILE", help="also write the static fusion, for comparison")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -149,9 +142,8 @@ def _make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
     from ttd_jax import Fuser, load_backbone
 
     backbone = load_backbone(options.backbone, options.checkpoint)
-    common = {"color": options.color, "exposure_times": options.exposure_times}
-    fuser = Fuser(backbone, weighting=options.weighting, recipe=options.recipe, **common)
-    static = Fuser(backbone, weighting="static", **common) if options.save_static else None
+    fuser = Fuser(backbone, weighting=options.weighting, recipe=options.recipe, color=options.color)
+    static = Fuser(backbone, weighting="static", color=options.color) if options.save_static else None
     return fuser, static
 
 

@@ -27,9 +27,10 @@ def run(options: argparse.Namespace) -> int:
     for row in facts["backbones"]:
         print(f"backbone   {row['name']}: {row['title']}")
         print(
-            f"           {row['reach']}; merges by {row['static_rule']}; "
+            f"           {row['parameters']:,} parameters, {row['channels']} channel(s), {row['reach']}; "
             f"presets {', '.join(row['presets'])}; recipes {', '.join(row['recipes'])}"
         )
+        print(f"           merges by {row['static_rule']}")
         for presets, facts_of in _alike(row["by_preset"]):
             print(f"           {presets}: {_in_words(facts_of)}")
         print(f"           from {row['origin']}; {row['licence']}")

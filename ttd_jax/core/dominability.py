@@ -3,6 +3,7 @@
 ``sources`` is ``(M, H, W, C)`` float32 in [0, 1]; losses, scores and weights are ``(M, H, W)``.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -55,7 +56,8 @@ def uni_source_components(
     if kind == "black":
         blank = jnp.zeros_like(sources[0])
         black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
-    latent_of = alone if kind == "alone" else partial(beside, partner=black)
+    beside_black, beside_itself = partial(beside, partner=black), partial(beside, partner=None)
+    latent_of: Callable[[Array], PyTree] = {"alone": alone, "scaled": beside_itself, "black": beside_black}[kind]
     return jax.lax.map(lambda m: model.decode(variables, latent_of(m)), jnp.arange(count))
 
 

@@ -12,7 +12,7 @@ GAMMA = 2.2
 
 
 def with_linearized(
-    images: Float[np.ndarray, "M H W 3"], exposure_times: Sequence[float]
+    images: Float[np.ndarray, "M H W 3"], exposure_times: Sequence[float | int]
 ) -> Float[np.ndarray, "M H W 6"]:
     r"""Each image beside its linearised twin, what deghosting networks take.
 
