@@ -6,7 +6,7 @@ from typing import Any
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.training.objective import Terms
 
-_WEIGHTING = LossWeighting("l1", 20.0, "alone", "image", "linear", "softmax", "negative", 2.0)
+_WEIGHTING = LossWeighting("l1", 1.5, "alone", "image", "log", "softmax", "negative", 2.0)
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ class Recipe:
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
     static: float = 0.3
-    component: float = 1.0
-    calibration: float = 0.1
+    component: float = 0.3
+    calibration: float = 0.3
     dynamic: bool = True
     through_weights: bool = True
 

@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ttd_jax.core.dominability import (
+    LOSS_FLOOR,
     reconstruction_losses,
     smooth_losses,
     uni_source_components,
@@ -94,11 +95,11 @@ def calibration_error(
     Both are smoothed as the weighting says and compared as logarithms, so that a loss counts by its ratio: defocus
     makes small distances, exposure large ones.
     """
-    weighting, floor = recipe.weighting, 0.003
+    weighting = recipe.weighting
     distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](
         sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis]
     )
-    loss, distance = (smooth_losses(x, float(weighting.smoothing or 0)) + floor for x in (losses, distance))
+    loss, distance = (smooth_losses(x, float(weighting.smoothing or 0)) + LOSS_FLOOR for x in (losses, distance))
     return jnp.mean(jnp.abs(jnp.log(loss / distance)))
 
 
