@@ -15,6 +15,9 @@ from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.weighting import LossWeighting, smoothing_radius
 from ttd_jax.ops.filters import gaussian_kernel, local_mean
 
+LOSS_FLOOR = 1 / 255
+"""Losses below one level of 8 bits do not count for ``form="log"``."""
+
 
 def uni_source_components(
     model: FusionModel,
@@ -97,7 +100,12 @@ def relative_dominability(
     :math:`d = e^{-k\ell}` for ``"exp"``, :math:`-k\ell` for ``"linear"``, :math:`\sigma(-k\ell)` for
     ``"sigmoid"``, with scale k. ``"exp"`` lies in (0, 1], so that a softmax over two sources stays within
     (0.27, 0.73); ``"linear"`` reaches from the average (k = 0) to the selection of one source (k → ∞).
+    ``"log"`` is :math:`-k\log(\ell + 1/255)`, with which the softmax gives weights proportional to
+    :math:`(\ell + 1/255)^{-k}`: sources are weighed by the ratio of their losses, whether these are large, as in
+    exposure, or small, as in defocus. With l1 losses and k = 2 this is the inverse-variance rule for averaging.
     """
+    if form == "log":
+        return -scale * jnp.log(losses + LOSS_FLOOR)
     exponent = -scale * losses
     return {"exp": jnp.exp, "linear": lambda x: x, "sigmoid": jax.nn.sigmoid}[form](exponent)
 

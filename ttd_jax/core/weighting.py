@@ -17,7 +17,7 @@ from ttd_jax.errors import InputError
 
 Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
 Space: TypeAlias = Literal["image", "normalized", "mixed"]
-Form: TypeAlias = Literal["exp", "linear", "sigmoid"]
+Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
 Rule: TypeAlias = Literal["max", "mean", "sum"]
 Correlation: TypeAlias = Literal["negative", "positive"]
@@ -53,7 +53,8 @@ class LossWeighting:
             first two.
         space: ``"image"`` compares in [0, 1]; ``"normalized"`` in the network's input space; ``"mixed"`` the
             component in the network's space with the source in [0, 1].
-        form: ``"exp"``, exp(-scale * loss); ``"linear"``, -scale * loss; ``"sigmoid"``, its sigmoid (Table 4).
+        form: ``"exp"``, exp(-scale * loss); ``"linear"``, -scale * loss; ``"sigmoid"``, its sigmoid (Table 4);
+            ``"log"``, -scale * log(loss + 1/255), which makes the weights inverse powers of the losses.
         normalization: ``"softmax"`` over the sources, ``"proportional"`` or ``"none"`` (Table 5).
         smoothing: Standard deviation in pixels of a Gaussian over the losses before they become weights; 0 for none.
         correlation: ``"negative"``, or the control ``"positive"`` that prefers the worse source (section 5.1).
@@ -86,7 +87,7 @@ class LossWeighting:
             raise InputError(f"scale is a finite number of at least 0; got {self.scale!r}")
         if self.smoothing is not None and not 0 <= self.smoothing <= 100:
             raise InputError(f"smoothing is a number of pixels from 0 to 100; got {self.smoothing!r}")
-        if self.normalization == "proportional" and self.form == "linear":
+        if self.normalization == "proportional" and self.form in ("linear", "log"):
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
         if self.correlation == "positive" and self.normalization not in (None, "softmax"):
             raise InputError('correlation="positive" is defined for normalization="softmax" only')

@@ -19,7 +19,7 @@ from jaxtyping import Array, Bool, Float
 from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, stretch, unknown_variant
 from ttd_jax.ops.filters import gaussian_kernel, local_mean, pixel_mean, sobel
 
-_FINE, _COARSE = (gaussian_kernel(31, sigma, normalize=False) for sigma in (2, 4))
+_FINE, _COARSE = (gaussian_kernel(31, sigma, normalize=False) for sigma in (2.0, 4.0))
 _BLOCK = 16  # pixels to a side of the regions of Qcv
 _SALIENCY_POWER = 5
 

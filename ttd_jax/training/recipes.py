@@ -6,7 +6,7 @@ from typing import Any
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.training.objective import Terms
 
-_WEIGHTING = LossWeighting("l1", 20.0, "alone", "image", "linear", "softmax", "negative", 2.0)
+_WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,15 @@ class Recipe:
         steps: Optimisation steps.
         seed: Of the scenes, the batches and the initial parameters.
         network: Options of the network's factory.
-        weighting: How weights follow from losses while training; the scale is where it starts, since it is learned.
+        weighting: How weights follow from losses, while training and afterwards.
         batch: Source sets per step, the tasks in turn.
         size: Side of a crop in pixels.
         counts: Numbers of sources M, one of which is drawn for each step.
         scenes: How many scenes to draw crops from.
         learning_rate: Peak of a cosine schedule of Adam.
         terms: Weight of each term of the objective, by task.
+        corrupt: Share of the source sets in which one source loses an area or its contrast (see
+            :func:`ttd_jax.training.sources.corrupt`).
         static: Share of the objective of the static fusion, beside 1 for the dynamic one.
         component: Weight of the l1 distance of the components from the target.
         calibration: Weight of the l1 distance between the reconstruction losses, smoothed as the weighting says, and
@@ -40,12 +42,13 @@ class Recipe:
     weighting: LossWeighting = _WEIGHTING
     batch: int = 8
     size: int = 96
-    counts: tuple[int, ...] = (2,)
+    counts: tuple[int, ...] = (2, 2, 2, 2, 3, 4)
     scenes: int = 400
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
-    static: float = 0.3
-    component: float = 1.0
+    corrupt: float = 0.25
+    static: float = 0.0
+    component: float = 0.3
     calibration: float = 0.1
     dynamic: bool = True
     through_weights: bool = True
@@ -56,7 +59,7 @@ class Recipe:
 
 
 _TERMS = {
-    "focus": Terms(target=10.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
+    "focus": Terms(target=20.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
     "exposure": Terms(target=0.5, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
     "infrared": Terms(target=0.5, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
     "medical": Terms(target=0.5, structure=1.0, edges=5.0, contrast=0.2, range=5.0),

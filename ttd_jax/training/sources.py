@@ -118,6 +118,20 @@ def finish(rng: np.random.Generator, sources: list[np.ndarray]) -> Sources:
     return (np.rint(np.clip(stack, 0, 1) * 255) / 255).astype(np.float32)
 
 
+def corrupt(rng: np.random.Generator, sources: Sources) -> Sources:
+    """One source with a black box, or with less contrast everywhere or in an area; the other ones as they are."""
+    size, changed = sources.shape[-1], sources.copy()
+    image = changed[rng.integers(len(sources))]
+    if rng.random() < 0.5:
+        height, width = rng.integers(size // 8, size // 2, 2)
+        top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+        image[top : top + height, left : left + width] = 0
+    else:
+        area = smooth_noise(rng, size, 15) > 0 if rng.random() < 0.5 else 1.0
+        image += rng.uniform(0.3, 1) * area * (image.mean() - image)
+    return (np.rint(changed * 255) / 255).astype(np.float32)
+
+
 def random_area(rng: np.random.Generator, scene: Scene) -> Target:
     """About half of the scene, as 0 and 1: some of its regions, blobs, or one side of a line."""
     size, kind = len(scene.image), rng.random()

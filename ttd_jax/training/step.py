@@ -1,9 +1,7 @@
 """One optimisation step: static and dynamic fusion of a batch, the objective and its gradient."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,79 +9,73 @@ import optax
 from jaxtyping import Array, Float
 
 from ttd_jax.core.dominability import (
+    LOSS_FLOOR,
     reconstruction_losses,
     smooth_losses,
     uni_source_components,
     weights_from_losses,
 )
 from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
-from ttd_jax.core.model import FusionModel
+from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.training.batches import Batch
-from ttd_jax.training.objective import Terms, fusion_terms
+from ttd_jax.training.objective import fusion_terms
 from ttd_jax.training.recipes import Recipe
 from ttd_jax.training.sources import TASKS
-
-Parameters = Mapping[str, Any]
-"""``{"variables": the network's, "log_scale": logarithm of the weighting's scale}``."""
 
 
 class Trained(NamedTuple):
     """What training changes from step to step."""
 
-    parameters: Parameters
+    parameters: Variables
     optimizer: optax.OptState
 
 
 class Both(NamedTuple):
-    """One source set fused both ways."""
+    """One source set fused with test-time weights and with uniform ones; None for a way the recipe leaves out."""
 
-    dynamic: Float[Array, "H W"]
-    static: Float[Array, "H W"]
+    dynamic: Float[Array, "H W"] | None
+    static: Float[Array, "H W"] | None
     weights: Float[Array, "M H W"]
     losses: Float[Array, "M H W"]
     components: Float[Array, "M H W"]
 
 
-def fuse_both(model: FusionModel, parameters: Parameters, sources: Float[Array, "M H W"], recipe: Recipe) -> Both:
+def fuse_both(model: FusionModel, variables: Variables, sources: Float[Array, "M H W"], recipe: Recipe) -> Both:
     """Static and dynamic fusion that share their features."""
-    variables, stack = parameters["variables"], sources[..., jnp.newaxis]
-    weighting = replace(recipe.weighting, scale=jnp.exp(parameters["log_scale"]))
+    stack, weighting = sources[..., jnp.newaxis], recipe.weighting
     features = model.encode(variables, stack)
     components = uni_source_components(model, variables, stack, features, str(weighting.component))
     losses = reconstruction_losses(model, components, stack, weighting)
     weights = weights_from_losses(losses, weighting)
     if not recipe.through_weights:
         weights = jax.lax.stop_gradient(weights)
-    static = model.decode(variables, model.merge(features))[..., 0]
-    dynamic = model.decode(variables, model.merge(features, weights[..., jnp.newaxis]))[..., 0]
-    return Both(dynamic if recipe.dynamic else static, static, weights, losses, components[..., 0])
+    dynamic = static = None
+    if recipe.dynamic:
+        dynamic = model.decode(variables, model.merge(features, weights[..., jnp.newaxis]))[..., 0]
+    if recipe.static:
+        static = model.decode(variables, model.merge(features))[..., 0]
+    return Both(dynamic, static, weights, losses, components[..., 0])
 
 
-def objective(model: FusionModel, parameters: Parameters, batch: Batch, recipe: Recipe):
+def objective(
+    model: FusionModel, variables: Variables, batch: Batch, recipe: Recipe
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The training loss of a batch, and its parts for the log."""
-    sources, targets = jnp.asarray(batch.sources), jnp.asarray(batch.targets)
-    fused = jax.vmap(lambda one: fuse_both(model, parameters, one, recipe))(sources)
+    seen, sources, targets = (jnp.asarray(part) for part in (batch.sources, batch.intact, batch.targets))
+    fused = jax.vmap(lambda one: fuse_both(model, variables, one, recipe))(seen)
     importance = jax.tree.map(lambda *rows: jnp.array(rows)[batch.tasks], *[recipe.terms[task] for task in TASKS])
-
-    def mean_objective(images: Float[Array, "B H W"]) -> tuple[Array, Terms]:
-        terms = jax.vmap(fusion_terms)(images, sources, targets)
-        return jnp.mean(sum(jax.tree.leaves(jax.tree.map(jnp.multiply, importance, terms)))), terms
-
-    dynamic, terms = mean_objective(fused.dynamic)
-    static, _ = mean_objective(fused.static)
-    component = jnp.mean(jnp.abs(fused.components - targets[:, jnp.newaxis]))
-    calibration = jnp.mean(jax.vmap(partial(calibration_error, recipe))(fused.losses, sources, targets))
-    log = {
-        "dynamic": dynamic,
-        "static": static,
-        "component": component,
-        "calibration": calibration,
-        "scale": jnp.exp(parameters["log_scale"]),
-        "spread": jnp.mean(jnp.std(fused.weights[:, 0], axis=(-1, -2))),
-        **{f"{name}": jnp.mean(value) for name, value in terms._asdict().items()},
-    }
-    total = dynamic + recipe.static * static + recipe.component * component + recipe.calibration * calibration
-    return total, log
+    log = {"spread": jnp.mean(jnp.std(fused.weights[:, 0], axis=(-1, -2)))}
+    total = jnp.float32(0)
+    for name, images, share in (("static", fused.static, recipe.static), ("dynamic", fused.dynamic, 1.0)):
+        if images is not None:
+            terms = jax.vmap(fusion_terms)(images, sources, targets)
+            log |= {term: jnp.mean(value) for term, value in terms._asdict().items()}
+            log[name] = jnp.mean(sum(jax.tree.leaves(jax.tree.map(jnp.multiply, importance, terms))))
+            total += share * log[name]
+    log["component"] = jnp.mean(jnp.abs(fused.components - targets[:, jnp.newaxis]))
+    log["calibration"] = jnp.mean(jax.vmap(partial(calibration_error, recipe))(fused.losses, seen, targets))
+    total += recipe.component * log["component"] + recipe.calibration * log["calibration"]
+    return total, log | {"total": total}
 
 
 def calibration_error(
@@ -94,11 +86,11 @@ def calibration_error(
     Both are smoothed as the weighting says and compared as logarithms, so that a loss counts by its ratio: defocus
     makes small distances, exposure large ones.
     """
-    weighting, floor = recipe.weighting, 0.003
+    weighting = recipe.weighting
     distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](
         sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis]
     )
-    loss, distance = (smooth_losses(x, float(weighting.smoothing or 0)) + floor for x in (losses, distance))
+    loss, distance = (smooth_losses(x, float(weighting.smoothing or 0)) + LOSS_FLOOR for x in (losses, distance))
     return jnp.mean(jnp.abs(jnp.log(loss / distance)))
 
 

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,6 +65,7 @@ def train(recipe: Recipe, output: str | os.PathLike, *, resume: bool = False, sa
         size=recipe.size,
         batch=recipe.batch,
         counts=recipe.counts,
+        corrupted=recipe.corrupt,
     )
     logs: list[dict[str, Any]] = []
     for number, batch in enumerate(_progress(stream, recipe.steps - first), first + 1):
@@ -73,7 +73,7 @@ def train(recipe: Recipe, output: str | os.PathLike, *, resume: bool = False, sa
         logs.append({"step": number, **log})
         if number % save_every == 0 or number == recipe.steps:
             rows = [{name: float(value) for name, value in row.items()} for row in logs]
-            if not all(np.isfinite(row["dynamic"]) for row in rows):
+            if not all(np.isfinite(row["total"]) for row in rows):
                 raise FloatingPointError(f"the objective is not finite before step {number}: lower learning_rate")
             _append_log(output / "log.csv", rows)
             _save(state, number, output)
@@ -84,26 +84,22 @@ def train(recipe: Recipe, output: str | os.PathLike, *, resume: bool = False, sa
 def initial_state(recipe: Recipe) -> Trained:
     """Parameters and optimiser state before the first step, decided by the seed."""
     network = ttdnet.build(**recipe.network).network
-    parameters = {
-        "variables": network.init(jax.random.key(recipe.seed), jnp.zeros((1, 16, 16, 1))),
-        "log_scale": jnp.log(jnp.float32(recipe.weighting.scale)),
-    }
+    parameters = network.init(jax.random.key(recipe.seed), jnp.zeros((1, 16, 16, 1)))
     return Trained(parameters, make_optimizer(recipe).init(parameters))
 
 
 def export(recipe: Recipe, state: Trained, output: Path) -> Path:
-    """Writes the network and its learned weighting as the checkpoint ``output/checkpoint``."""
-    weighting = replace(recipe.weighting, scale=round(float(jnp.exp(state.parameters["log_scale"])), 4))
+    """Writes the network and its weighting as the checkpoint ``output/checkpoint``."""
     manifest = {
         "backbone": "ttdnet",
         "preset": recipe.name,
         "config": recipe.network,
-        "recipe": {name: value for name, value in vars(weighting).items()},
+        "recipe": {name: value for name, value in vars(recipe.weighting).items()},
         "source": {"trained_with": recipe.as_dict(), "commit": _commit()},
         "licence": "Apache-2.0",
         "ttd_jax": __version__,
     }
-    save_checkpoint(output / "checkpoint", state.parameters["variables"], manifest, overwrite=True)
+    save_checkpoint(output / "checkpoint", state.parameters, manifest, overwrite=True)
     return output / "checkpoint"
 
 
