@@ -244,6 +244,12 @@ SPEC = Spec(
         "depth": _STATIC_ONLY | {"roles": TASKS["depth"].roles},
         "depth16": _STATIC_ONLY | {"roles": TASKS["depth16"].roles},
         "deghost": _STATIC_ONLY
-        | {"roles": TASKS["deghost"].roles, "channels": 6, "max_sources": 3, "result_dtype": "float32", "multiple": TASKS["deghost"].window},
+        | {
+            "roles": TASKS["deghost"].roles,
+            "channels": 6,
+            "max_sources": 3,
+            "result_dtype": "float32",
+            "multiple": TASKS["deghost"].window,
+        },
     },
 )
