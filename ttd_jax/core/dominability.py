@@ -60,7 +60,8 @@ def uni_source_components(
         blank = jnp.zeros_like(sources[0])
         black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
     beside_black, beside_itself = partial(beside, partner=black), partial(beside, partner=None)
-    latent_of: Callable[[Array], PyTree] = {"alone": alone, "scaled": beside_itself, "black": beside_black}[kind]
+    ways: dict[str, Callable[[Array], PyTree]] = {"alone": alone, "scaled": beside_itself, "black": beside_black}
+    latent_of = ways[kind]
     return jax.lax.map(lambda m: model.decode(variables, latent_of(m)), jnp.arange(count))
 
 
