@@ -37,7 +37,7 @@ def make_batch(
     counts: Sequence[int] = (2,),
     corrupted: float = 0.0,
 ) -> Batch:
-    """The batch of one step: all tasks in turn, M drawn from ``counts``, a share of the sets with a corrupted source."""
+    """The batch of one step: all tasks in turn, M drawn from ``counts``, a share ``corrupted`` of the sets damaged."""
     rng = np.random.default_rng((seed, step))
     count = int(rng.choice(counts))
     tasks = np.arange(batch) % len(TASKS)
