@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
-from ttd_jax.backbones.layers import batch_norm, replicate_pad
+from ttd_jax.backbones.layers import ReplicateConv, batch_norm
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER, LossWeighting
 
@@ -25,24 +25,24 @@ class ConvBlock(nn.Module):
     features: int
 
     def setup(self):
-        self.conv = nn.Conv(self.features, (3, 3), padding="VALID", use_bias=False)
+        self.conv = ReplicateConv(self.features, use_bias=False)
         self.bn = batch_norm()
 
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
-        return nn.relu(self.bn(self.conv(replicate_pad(x, 1))))
+        return nn.relu(self.bn(self.conv(x)))
 
 
 class IFCNNNetwork(nn.Module):
     """The network between normalised images: ``encode`` to 64 channels, ``decode`` to 3."""
 
     def setup(self):
-        self.conv1 = nn.Conv(64, (7, 7), padding="VALID", use_bias=False)
+        self.conv1 = ReplicateConv(64, size=7, use_bias=False)
         self.conv2 = ConvBlock(64)
         self.conv3 = ConvBlock(64)
         self.conv4 = nn.Conv(3, (1, 1))
 
     def encode(self, x: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 64"]:
-        return self.conv2(self.conv1(replicate_pad(x, 3)))
+        return self.conv2(self.conv1(x))
 
     def decode(self, x: Float[Array, "*B H W 64"]) -> Float[Array, "*B H W 3"]:
         return self.conv4(self.conv3(x))

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
-from ttd_jax.backbones.layers import replicate_pad
+from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER, LossWeighting
 
@@ -26,10 +26,10 @@ class DilatedBlock(nn.Module):
     dilation: int
 
     def setup(self):
-        self.conv = nn.Conv(self.channels, (3, 3), padding="VALID", kernel_dilation=self.dilation)
+        self.conv = ReplicateConv(self.channels, dilation=self.dilation)
 
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W C"]:
-        return x + nn.leaky_relu(self.conv(replicate_pad(x, self.dilation)), 0.1)
+        return x + nn.leaky_relu(self.conv(x), 0.1)
 
 
 class TTDNetwork(nn.Module):
@@ -46,15 +46,15 @@ class TTDNetwork(nn.Module):
     decoder: tuple[int, ...]
 
     def setup(self):
-        self.stem = nn.Conv(self.channels, (3, 3), padding="VALID")
+        self.stem = ReplicateConv(self.channels)
         self.encoder_blocks = [DilatedBlock(self.channels, d) for d in self.encoder]
         self.bottleneck = nn.Conv(self.channels // 2, (1, 1))
-        self.entrance = nn.Conv(self.channels, (3, 3), padding="VALID")
+        self.entrance = ReplicateConv(self.channels)
         self.decoder_blocks = [DilatedBlock(self.channels, d) for d in self.decoder]
-        self.head = nn.Conv(1, (3, 3), padding="VALID", kernel_init=nn.initializers.normal(0.02))
+        self.head = ReplicateConv(1, kernel_init=nn.initializers.normal(0.02))
 
     def encode(self, image: Float[Array, "*B H W 1"]) -> dict[str, Array]:
-        features = nn.leaky_relu(self.stem(replicate_pad(image - 0.5, 1)), 0.1)
+        features = nn.leaky_relu(self.stem(image - 0.5), 0.1)
         for block in self.encoder_blocks:
             features = block(features)
         first = jnp.concatenate([image, self.bottleneck(features)], axis=-1)
@@ -65,10 +65,10 @@ class TTDNetwork(nn.Module):
         variance = jnp.maximum(latent["second"] - mean**2, 0)
         spread = jnp.sqrt(variance + 1e-4) - 1e-2
         features = jnp.concatenate([mean, spread], axis=-1)
-        features = nn.leaky_relu(self.entrance(replicate_pad(features, 1)), 0.1)
+        features = nn.leaky_relu(self.entrance(features), 0.1)
         for block in self.decoder_blocks:
             features = block(features)
-        return mean[..., :1] + self.head(replicate_pad(features, 1))
+        return mean[..., :1] + self.head(features)
 
     def __call__(self, image: Float[Array, "*B H W 1"]) -> Float[Array, "*B H W 1"]:
         return self.decode(self.encode(image))

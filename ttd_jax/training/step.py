@@ -12,7 +12,6 @@ from ttd_jax.core.dominability import (
     LOSS_FLOOR,
     reconstruction_losses,
     smooth_losses,
-    uni_source_components,
     weights_from_losses,
 )
 from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
@@ -30,31 +29,34 @@ class Trained(NamedTuple):
     optimizer: optax.OptState
 
 
-class Both(NamedTuple):
-    """One source set fused with test-time weights and with uniform ones; None for a way the recipe leaves out."""
+class Fused(NamedTuple):
+    """Source sets fused with test-time weights and with uniform ones; None for a way that the recipe leaves out."""
 
-    dynamic: Float[Array, "H W"] | None
-    static: Float[Array, "H W"] | None
-    weights: Float[Array, "M H W"]
-    losses: Float[Array, "M H W"]
-    components: Float[Array, "M H W"]
+    dynamic: Float[Array, "B H W"] | None
+    static: Float[Array, "B H W"] | None
+    weights: Float[Array, "B M H W"]
+    losses: Float[Array, "B M H W"]
+    components: Float[Array, "B M H W"]
 
 
-def fuse_both(model: FusionModel, variables: Variables, sources: Float[Array, "M H W"], recipe: Recipe) -> Both:
-    """Static and dynamic fusion that share their features."""
+def fuse_batch(model: FusionModel, variables: Variables, sources: Float[Array, "B M H W"], recipe: Recipe) -> Fused:
+    """Fuses a batch as :func:`ttd_jax.core.fusion.ttd` would one by one, with few large convolutions instead of many.
+
+    A source's features alone are its latent, since the rule is the mean.
+    """
     stack, weighting = sources[..., jnp.newaxis], recipe.weighting
     features = model.encode(variables, stack)
-    components = uni_source_components(model, variables, stack, features, str(weighting.component))
-    losses = reconstruction_losses(model, components, stack, weighting)
-    weights = weights_from_losses(losses, weighting)
+    components = model.decode(variables, features)
+    losses = jax.vmap(partial(reconstruction_losses, model, weighting=weighting))(components, stack)
+    weights = jax.vmap(partial(weights_from_losses, weighting=weighting))(losses)
     if not recipe.through_weights:
         weights = jax.lax.stop_gradient(weights)
     dynamic = static = None
     if recipe.dynamic:
-        dynamic = model.decode(variables, model.merge(features, weights[..., jnp.newaxis]))[..., 0]
+        dynamic = model.decode(variables, jax.vmap(model.merge)(features, weights[..., jnp.newaxis]))[..., 0]
     if recipe.static:
-        static = model.decode(variables, model.merge(features))[..., 0]
-    return Both(dynamic, static, weights, losses, components[..., 0])
+        static = model.decode(variables, jax.vmap(model.merge)(features))[..., 0]
+    return Fused(dynamic, static, weights, losses, components[..., 0])
 
 
 def objective(
@@ -62,7 +64,7 @@ def objective(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The training loss of a batch, and its parts for the log."""
     seen, sources, targets = (jnp.asarray(part) for part in (batch.sources, batch.intact, batch.targets))
-    fused = jax.vmap(lambda one: fuse_both(model, variables, one, recipe))(seen)
+    fused = fuse_batch(model, variables, seen, recipe)
     importance = jax.tree.map(lambda *rows: jnp.array(rows)[batch.tasks], *[recipe.terms[task] for task in TASKS])
     log = {"spread": jnp.mean(jnp.std(fused.weights[:, 0], axis=(-1, -2)))}
     total = jnp.float32(0)
