@@ -4,10 +4,12 @@ Encoding gives each source's pixels and learned features, and the squares of bot
 latent holds the first two moments over the sources, from which the decoder has mean and spread: it sees where the
 sources disagree, and by how much, whatever their number and order. One source alone has no spread, which tells the
 decoder that it makes a component. The decoder adds a correction to the mean image, so the reconstruction loss of a
-component is the size of the correction that its source asks for.
+component is the size of the correction that its source asks for. The correction is an amount times a direction: how
+deficient a source is can be learned before how to mend it.
 """
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,6 +19,13 @@ from ttd_jax.backbones.adapter import RuleModel, abstract_variables
 from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER, LossWeighting
+
+
+Moments: TypeAlias = dict[str, Array]
+"""``first`` and ``second`` moments (..., H, W, 1 + K): of the image, then of K features."""
+
+Latent: TypeAlias = dict[str, Array]
+"""Merged moments, and the ``mixture`` (..., H, W, 1)."""
 
 
 class DilatedBlock(nn.Module):
@@ -51,27 +60,28 @@ class TTDNetwork(nn.Module):
         self.bottleneck = nn.Conv(self.channels // 2, (1, 1))
         self.entrance = ReplicateConv(self.channels)
         self.decoder_blocks = [DilatedBlock(self.channels, d) for d in self.decoder]
-        self.head = ReplicateConv(1, kernel_init=nn.initializers.normal(0.02))
+        self.head = ReplicateConv(2)
 
-    def encode(self, image: Float[Array, "*B H W 1"]) -> dict[str, Array]:
+    def encode(self, image: Float[Array, "*B H W 1"]) -> Moments:
         features = nn.leaky_relu(self.stem(image - 0.5), 0.1)
         for block in self.encoder_blocks:
             features = block(features)
         first = jnp.concatenate([image, self.bottleneck(features)], axis=-1)
         return {"first": first, "second": first**2}
 
-    def decode(self, latent: dict[str, Array]) -> Float[Array, "*B H W 1"]:
+    def decode(self, latent: Latent) -> Float[Array, "*B H W 1"]:
         mean = latent["first"]
         variance = jnp.maximum(latent["second"] - mean**2, 0)
         spread = jnp.sqrt(variance + 1e-4) - 1e-2
-        features = jnp.concatenate([mean, spread], axis=-1)
+        features = jnp.concatenate([mean, spread, latent["mixture"]], axis=-1)
         features = nn.leaky_relu(self.entrance(features), 0.1)
         for block in self.decoder_blocks:
             features = block(features)
-        return mean[..., :1] + self.head(features)
+        amount, direction = jnp.split(self.head(features), 2, axis=-1)
+        return mean[..., :1] + nn.sigmoid(amount - 3) * direction
 
     def __call__(self, image: Float[Array, "*B H W 1"]) -> Float[Array, "*B H W 1"]:
-        return self.decode(self.encode(image))
+        return self.decode(self.encode(image) | {"mixture": jnp.zeros_like(image)})
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,14 @@ class TTDNet(RuleModel):
     def halo(self) -> tuple[int, int]:
         """The sum of the dilations, one for the stem, and two for the decoder's first and last layer."""
         return 1 + sum(self.network.encoder), 2 + sum(self.network.decoder)
+
+    def merge(self, features: Moments, weights: Float[Array, "M H W 1"] | None = None) -> Latent:
+        """Weighted moments, and the mixture :math:`1 - \sum_m w_m^2`: 0 for one source alone, 1 - 1/M for the mean."""
+        mean = features["first"][..., :1]
+        if weights is None:
+            weights = jnp.full(mean.shape, 1 / len(mean))
+        mixture = jnp.broadcast_to(1 - jnp.sum(weights**2, axis=0), mean.shape[1:])
+        return super().merge(features, weights) | {"mixture": mixture}
 
 
 def build(

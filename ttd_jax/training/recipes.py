@@ -29,8 +29,8 @@ class Recipe:
             :func:`ttd_jax.training.sources.corrupt`).
         static: Share of the objective of the static fusion, beside 1 for the dynamic one.
         component: Weight of the l1 distance of the components from the target.
-        calibration: Weight of the l1 distance between the reconstruction losses, smoothed as the weighting says, and
-            the sources' true distances from the target.
+        calibration: Weight, by task, of the Kullback-Leibler divergence of the weights from those that the sources'
+            true distances from the target would give.
         dynamic: Whether the merged path is trained with test-time weights at all.
         through_weights: Whether gradients pass through the weights.
     """
@@ -46,10 +46,10 @@ class Recipe:
     scenes: int = 400
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
-    corrupt: float = 0.25
+    corrupt: float = 0.15
     static: float = 0.0
     component: float = 0.3
-    calibration: float = 0.1
+    calibration: dict[str, float] = field(default_factory=dict)
     dynamic: bool = True
     through_weights: bool = True
 
@@ -60,16 +60,27 @@ class Recipe:
 
 _TERMS = {
     "focus": Terms(target=20.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
-    "exposure": Terms(target=0.5, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
-    "infrared": Terms(target=0.5, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
-    "medical": Terms(target=0.5, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
+    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.05, range=5.0),
+    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.3, range=5.0),
+    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
 }
+
+_CALIBRATION = {"focus": 1.0, "exposure": 0.0, "infrared": 0.1, "medical": 0.3}
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("general", steps=3000, terms=_TERMS),
-        Recipe("smoke", steps=4, network={"channels": 4}, batch=4, size=48, scenes=8, terms=_TERMS),
+        Recipe("general", steps=3000, terms=_TERMS, calibration=_CALIBRATION),
+        Recipe(
+            "smoke",
+            steps=4,
+            network={"channels": 4},
+            batch=4,
+            size=48,
+            scenes=8,
+            terms=_TERMS,
+            calibration=_CALIBRATION,
+        ),
     )
 }
 """Recipes by name."""

@@ -9,9 +9,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ttd_jax.core.dominability import (
-    LOSS_FLOOR,
     reconstruction_losses,
-    smooth_losses,
     weights_from_losses,
 )
 from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
@@ -42,11 +40,11 @@ class Fused(NamedTuple):
 def fuse_batch(model: FusionModel, variables: Variables, sources: Float[Array, "B M H W"], recipe: Recipe) -> Fused:
     """Fuses a batch as :func:`ttd_jax.core.fusion.ttd` would one by one, with few large convolutions instead of many.
 
-    A source's features alone are its latent, since the rule is the mean.
     """
     stack, weighting = sources[..., jnp.newaxis], recipe.weighting
     features = model.encode(variables, stack)
-    components = model.decode(variables, features)
+    alone = jax.vmap(jax.vmap(lambda one: model.merge(jax.tree.map(lambda leaf: leaf[jnp.newaxis], one))))(features)
+    components = model.decode(variables, alone)
     losses = jax.vmap(partial(reconstruction_losses, model, weighting=weighting))(components, stack)
     weights = jax.vmap(partial(weights_from_losses, weighting=weighting))(losses)
     if not recipe.through_weights:
@@ -75,25 +73,24 @@ def objective(
             log[name] = jnp.mean(sum(jax.tree.leaves(jax.tree.map(jnp.multiply, importance, terms))))
             total += share * log[name]
     log["component"] = jnp.mean(jnp.abs(fused.components - targets[:, jnp.newaxis]))
-    log["calibration"] = jnp.mean(jax.vmap(partial(calibration_error, recipe))(fused.losses, seen, targets))
-    total += recipe.component * log["component"] + recipe.calibration * log["calibration"]
+    calibration = jax.vmap(partial(calibration_error, recipe))(fused.losses, seen, targets)
+    log["calibration"] = jnp.mean(jnp.array([recipe.calibration[task] for task in TASKS])[batch.tasks] * calibration)
+    total += recipe.component * log["component"] + log["calibration"]
     return total, log | {"total": total}
 
 
 def calibration_error(
     recipe: Recipe, losses: Float[Array, "M H W"], sources: Float[Array, "M H W"], target: Float[Array, "H W"]
 ) -> Float[Array, ""]:
-    """How far the reconstruction losses are from what they stand for: each source's distance from the target.
+    """How far weights by the reconstruction losses are from weights by what these stand for (Kullback-Leibler).
 
-    Both are smoothed as the weighting says and compared as logarithms, so that a loss counts by its ratio: defocus
-    makes small distances, exposure large ones.
+    What they stand for is each source's distance from the target.
     """
-    weighting = recipe.weighting
-    distance = RECONSTRUCTION_LOSSES[str(weighting.loss)](
+    wanted = RECONSTRUCTION_LOSSES[str(recipe.weighting.loss)](
         sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis]
     )
-    loss, distance = (smooth_losses(x, float(weighting.smoothing or 0)) + LOSS_FLOOR for x in (losses, distance))
-    return jnp.mean(jnp.abs(jnp.log(loss / distance)))
+    weights, ideal = (weights_from_losses(x, recipe.weighting) + 1e-6 for x in (losses, wanted))
+    return jnp.mean(jnp.sum(ideal * jnp.log(ideal / weights), axis=0))
 
 
 def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
