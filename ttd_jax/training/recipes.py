@@ -61,11 +61,11 @@ class Recipe:
 _TERMS = {
     "focus": Terms(target=20.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
     "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.05, range=5.0),
-    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.3, range=5.0),
-    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
+    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.6, range=5.0),
+    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.3, range=5.0),
 }
 
-_CALIBRATION = {"focus": 1.0, "exposure": 0.0, "infrared": 0.1, "medical": 0.3}
+_CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

@@ -38,9 +38,7 @@ class Fused(NamedTuple):
 
 
 def fuse_batch(model: FusionModel, variables: Variables, sources: Float[Array, "B M H W"], recipe: Recipe) -> Fused:
-    """Fuses a batch as :func:`ttd_jax.core.fusion.ttd` would one by one, with few large convolutions instead of many.
-
-    """
+    """Fuses a batch as :func:`ttd_jax.core.fusion.ttd` would one by one, in few large convolutions."""
     stack, weighting = sources[..., jnp.newaxis], recipe.weighting
     features = model.encode(variables, stack)
     alone = jax.vmap(jax.vmap(lambda one: model.merge(jax.tree.map(lambda leaf: leaf[jnp.newaxis], one))))(features)
