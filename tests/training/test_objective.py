@@ -15,13 +15,13 @@ from ttd_jax.training.batches import make_batch
 from ttd_jax.training.objective import differences_correlation, fusion_terms, ssim
 from ttd_jax.training.recipes import RECIPES
 from ttd_jax.training.scenes import make_scenes
-from ttd_jax.training.step import calibration_error, fuse_batch, objective
+from ttd_jax.training.step import calibration_error, fuse_both, objective
 
 SMOKE = RECIPES["smoke"]
 
 
 def draw(*shape, seed=0):
-    return np.random.default_rng(seed).random(shape).astype(np.float32)
+    return jnp.asarray(np.random.default_rng(seed).random(shape), jnp.float32)
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def batch():
 def test_ssim_is_that_of_scikit_image():
     x, y = draw(30, 40), draw(30, 40, seed=1)
     y = 0.6 * x + 0.4 * y
-    _, whole = structural_similarity(x, y, data_range=1.0, full=True)
+    _, whole = structural_similarity(np.asarray(x), np.asarray(y), data_range=1.0, full=True)
     np.testing.assert_allclose(ssim(x, y), whole[3:-3, 3:-3].mean(), rtol=1e-4)
 
 
@@ -54,20 +54,21 @@ def test_contrast_is_the_correlation_of_differences():
 
 def test_a_perfect_fusion_costs_nothing():
     image = draw(30, 40)
-    terms = fusion_terms(image, np.stack([image, image]), image)
+    terms = fusion_terms(image, jnp.stack([image, image]), image)
     np.testing.assert_allclose(terms._replace(contrast=0.0), 0, atol=1e-5)
-    assert fusion_terms(image + 2, np.stack([image, image]), image).range > 1
+    assert fusion_terms(image + 2, jnp.stack([image, image]), image).range > 1
 
 
-def test_a_batch_is_fused_as_one_by_one(model, variables, batch):
+def test_training_fuses_as_the_package_does(model, variables, batch):
     recipe = replace(SMOKE, static=1.0)
-    fused = fuse_batch(model, variables, jnp.asarray(batch.sources), recipe)
-    for i, sources in enumerate(batch.sources[..., np.newaxis]):
-        dynamic = ttd(model, variables, sources, recipe.weighting)
-        np.testing.assert_allclose(fused.dynamic[i], dynamic.image[..., 0], atol=2e-6)
-        np.testing.assert_allclose(fused.weights[i], dynamic.weights, atol=2e-5)
-        np.testing.assert_allclose(fused.components[i], dynamic.components[..., 0], atol=2e-6)
-        np.testing.assert_allclose(fused.static[i], fuse_static(model, variables, sources).image[..., 0], atol=2e-6)
+    for sources in jnp.asarray(batch.sources):
+        fused = fuse_both(model, variables, sources, recipe)
+        dynamic = ttd(model, variables, sources[..., jnp.newaxis], recipe.weighting)
+        static = fuse_static(model, variables, sources[..., jnp.newaxis])
+        np.testing.assert_allclose(fused.dynamic, dynamic.image[..., 0], atol=2e-6)
+        np.testing.assert_allclose(fused.weights, dynamic.weights, atol=2e-5)
+        np.testing.assert_allclose(fused.components, dynamic.components[..., 0], atol=2e-6)
+        np.testing.assert_allclose(fused.static, static.image[..., 0], atol=2e-6)
 
 
 def test_calibration_is_nothing_for_true_distances():

@@ -36,7 +36,7 @@ def test_focus_sources_are_sharp_in_turn():
         distances.append(np.abs(sources - target))
     nearest, each = np.min(distances, axis=1), np.mean(distances, axis=(2, 3))
     assert np.mean(nearest < 1.5 / 255) > 0.8
-    assert np.mean(each.min(axis=1)) > 4 * nearest.mean()
+    assert np.mean(each.min(axis=1)) > 3 * nearest.mean()
 
 
 def test_exposures_clip_at_both_ends(scenes):
@@ -75,5 +75,5 @@ def test_batches_depend_on_seed_and_step_alone(scenes):
 
 
 def test_a_failure_in_the_thread_is_raised(scenes):
-    with pytest.raises(ValueError, match="low >= high"):
+    with pytest.raises(ValueError, match="high <= 0"):
         list(batches(0, 3, scenes=scenes, seed=0, size=65, batch=4))
