@@ -114,7 +114,8 @@ def _abstract(model: TTDNet):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 1)))
 
 
-_DEFAULT = LossWeighting("l1", 20.0, "alone", "image", "linear", "softmax", "negative", 2.0)
+WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
+"""How TTDNet is trained and used: weights by the inverse square of the smoothed l1 losses."""
 
 SPEC = Spec(
     name="ttdnet",
@@ -122,7 +123,7 @@ SPEC = Spec(
     build=build,
     abstract=_abstract,
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
-    recipes={"default": _DEFAULT, "paper": PAPER},
+    recipes={"default": WEIGHTING, "paper": PAPER},
     channels=1,
     static_rule="mean",
     origin="trained by ttd-jax train general",
