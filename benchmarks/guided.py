@@ -52,6 +52,8 @@ def main() -> None:
     parser.add_argument("--lytro", type=Path, metavar="FOLDER", help="folder of the Lytro pairs")
     parser.add_argument("--save", type=Path, metavar="FOLDER", help="write the fused Lytro images there")
     options = parser.parse_args()
+    if options.save:
+        options.save.mkdir(parents=True, exist_ok=True)
     backbone = load_backbone("mgdn", options.checkpoint)
     everything = jax.jit(partial(fuse_all, backbone))
     if options.lytro:

@@ -12,6 +12,7 @@ from ttd_jax.backbones import strips
 from ttd_jax.backbones.guided import CrossAttention, dynamic_filter
 from ttd_jax.backbones.layers import (
     PointwiseConv,
+    ReplicateConv,
     channel_attention,
     depthwise_conv,
     gelu,
@@ -52,6 +53,20 @@ def test_depthwise_convolution(strip_pixels, pad, mode):
     got = map_strips(lambda strip: depthwise_conv(strip, jnp.asarray(kernel)), pad(jnp.asarray(x), 1), height=7)
     expected = [correlate(x[..., c], kernel[..., c], mode=mode, cval=0) for c in range(3)]
     np.testing.assert_allclose(got, np.stack(expected, axis=-1), atol=1e-5)
+
+
+@pytest.mark.parametrize(("size", "dilation"), [(3, 1), (3, 4), (7, 1)])
+def test_replicate_convolution(size, dilation):
+    module, x = ReplicateConv(2, size, dilation), draw(2, 9, 13, 3)
+    kernel, bias = draw(size, size, 3, 2, seed=1), draw(2, seed=2)
+    got = module.apply({"params": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}, jnp.asarray(x))
+    spread = np.zeros((dilation * (size - 1) + 1,) * 2 + (3, 2))
+    spread[::dilation, ::dilation] = kernel
+    expected = [
+        [sum(correlate(image[..., c], spread[..., c, k], mode="nearest") for c in range(3)) + bias[k] for k in range(2)]
+        for image in x.astype(np.float64)
+    ]
+    np.testing.assert_allclose(got, np.moveaxis(np.array(expected), 1, -1), atol=1e-4)
 
 
 def test_strips_carry_along_what_lies_inside(strip_pixels):

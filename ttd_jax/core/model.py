@@ -50,7 +50,8 @@ class FusionModel(Protocol):
     def merge(self, features: PyTree, weights: Float[Array, "M H W 1"] | None = None) -> PyTree:
         """One latent out of M features.
 
-        With weights that sum to 1 over axis 0: the weighted sum, times ``gain``; it is linear in the weights.
+        With weights that sum to 1 over axis 0: the weighted sum of the features, times ``gain``, which is linear in
+        the weights; a latent may say more of the weights themselves.
         With None: the network's own static rule, which uniform weights reproduce unless that rule is a maximum.
         """
         ...
