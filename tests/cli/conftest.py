@@ -22,7 +22,12 @@ def ttd_jax(capsys, monkeypatch):
 
     def run(*arguments) -> Done:
         try:
-            code = main([*map(str, arguments), *(["--no-compile-cache"] if arguments[0] in ("fuse", "info") else [])])
+            code = main(
+                [
+                    *map(str, arguments),
+                    *(["--no-compile-cache"] if arguments[0] in ("fuse", "evaluate", "info") else []),
+                ]
+            )
         except SystemExit as stop:  # argparse
             code = stop.code
         return Done(code, *capsys.readouterr())

@@ -61,8 +61,8 @@ def _depth(image: np.ndarray) -> str:
 def _checked(fused: Any, sources: Any) -> list[np.ndarray]:
     if not isinstance(sources, Sequence) and np.ndim(sources) < 3:
         raise InputError("sources is a list of at least two images, or an array (M, H, W) or (M, H, W, 3)")
-    named = [("fused", _image(fused, "fused"))]
-    named += [(f"sources[{m}]", _image(source, f"sources[{m}]")) for m, source in enumerate(sources)]
+    named = [("fused", check_image(fused, "fused"))]
+    named += [(f"sources[{m}]", check_image(source, f"sources[{m}]")) for m, source in enumerate(sources)]
     if len(named) < 3:
         raise InputError(
             f"metrics compare the fused image with at least two sources; got {len(named) - 1}: "
@@ -83,7 +83,12 @@ def _checked(fused: Any, sources: Any) -> list[np.ndarray]:
     return [image for _, image in named]
 
 
-def _image(image: Any, name: str) -> np.ndarray:
+def check_image(image: Any, name: str) -> np.ndarray:
+    """One image as an array (H, W) or (H, W, 3) that metrics can read; errors call it ``name``.
+
+    Raises:
+        InputError: Its shape, dtype or range is none that metrics read.
+    """
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
