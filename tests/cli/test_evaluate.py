@@ -379,7 +379,7 @@ def test_metrics_explains_each(ttd_jax, name):
         (line,) = (line for line in out.splitlines() if line.startswith(f"  {name}/{variant} "))
         assert meaning in line
         used = {convention for convention, wanted in metric.conventions.items() if wanted == variant}
-        assert set(re.findall(r"[a-z-]+", line.partition("[")[2])) == used
+        assert set(re.findall(r"[a-z-]+", line.partition(meaning)[2])) == used
 
 
 def test_metrics_of_an_unknown_name(ttd_jax):
@@ -399,7 +399,7 @@ def run(*arguments):
     except SystemExit as stop:
         return stop.code
 
-codes = [run("evaluate", "--help"), run("metrics", "--help"), run("evaluate", "--sources", "vis", "ir", "--fused", "no")]
+codes = [run("evaluate", "--help"), run("metrics", "--help"), run("evaluate", "--sources", "ir", "ir", "--fused", "no")]
 print(codes, "jax" in sys.modules, file=sys.stderr)
 """
     done = subprocess.run(
