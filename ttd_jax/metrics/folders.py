@@ -12,7 +12,7 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.folders import match_stems
 from ttd_jax.io.images import read_image
 from ttd_jax.metrics.evaluation import evaluate, resolve_variants
-from ttd_jax.metrics.planes import Channel, check_image
+from ttd_jax.metrics.planes import check_image
 from ttd_jax.metrics.table import METRICS
 from ttd_jax.ops.pixels import to_float
 
@@ -96,7 +96,7 @@ def evaluate_folders(
     metrics: Iterable[str] | None = None,
     convention: str = "standard",
     variants: Mapping[str, str] | None = None,
-    channel: Channel = "y",
+    channel: str = "y",
     progress: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> Comparison:
     """Metrics of every fused image of one or more methods.

@@ -1,30 +1,29 @@
 """From images as users have them to the grey planes that metrics read, with every check on the way."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
 
 from ttd_jax.errors import InputError
 
-Channel: TypeAlias = Literal["y", "gray", "rgb"]
+CHANNELS = ("y", "gray", "rgb")
+"""What a colour image can be judged by."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, full range
 _FULL_SCALE = {"uint8": 255, "uint16": 65535, "float": 1}
 _ROUNDING = 1e-6  # how far a float may lie outside [0, 1]
 
 
-def planes(
-    fused: Any, sources: Any, channel: Channel
-) -> list[tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]]:
+def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]]:
     """The fused image and its sources as one pair of grey planes, or three of them for ``"rgb"`` in colour.
 
     Raises:
         InputError: See :func:`ttd_jax.metrics.evaluate`.
     """
-    if channel not in get_args(Channel):
-        raise InputError(f"channel is one of {', '.join(map(repr, get_args(Channel)))}; got {channel!r}")
+    if channel not in CHANNELS:
+        raise InputError(f"channel is one of {', '.join(map(repr, CHANNELS))}; got {channel!r}")
     images = _checked(fused, sources)
     if channel == "rgb" and any(image.ndim == 3 for image in images):
         colored = [image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2) for image in images]
