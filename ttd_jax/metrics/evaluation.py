@@ -144,7 +144,8 @@ def _color_score(
     on_gray = {name: variant for name, variant in variants.items() if not METRICS[name].per_channel}
     values = score(*gray, on_gray)
     joined = {"SF": variants["SF"]} if convention == "vifb" and "SF" in variants else {}
-    values |= score(*(np.concatenate(images, axis=-1) for images in zip(*pairs, strict=True)), joined)
+    wide_fused, wide_sources = (np.concatenate(images, axis=-1) for images in zip(*pairs, strict=True))
+    values |= score(wide_fused, wide_sources, joined)
     rest = {name: variant for name, variant in variants.items() if name not in values}
     channels = [score(*pair, rest) for pair in pairs]
     return values | {name: jnp.mean(jnp.stack([each[name] for each in channels])) for name in rest}

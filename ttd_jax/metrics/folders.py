@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def evaluate_folders(
         raise InputError("name at least one folder of fused images")
     chosen = resolve_variants(metrics, convention=convention, variants=variants)
     sets = match_stems([*sources, *fused.values()])
-    options = {"metrics": list(chosen), "convention": convention, "variants": chosen, "channel": channel}
+    measure = partial(evaluate, metrics=list(chosen), convention=convention, variants=chosen, channel=channel)
     scores: dict[str, dict[str, Scores]] = {method: {} for method in fused}
     failed: dict[str, str] = {}
     remarks: Counter[str] = Counter()
@@ -135,10 +136,7 @@ def evaluate_folders(
         try:
             images, said, found = _read_set(sets.complete[stem])
             given, results = images[: len(sources)], images[len(sources) :]
-            rows = {
-                method: evaluate(*_one_depth(result, given), **options)
-                for method, result in zip(fused, results, strict=True)
-            }
+            rows = {method: measure(*_one_depth(result, given)) for method, result in zip(fused, results, strict=True)}
         except (InputError, OSError) as error:
             failed[stem] = str(error)
             continue

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 
 from ttd_jax import __version__
 from ttd_jax.metrics.folders import Comparison, Scores
@@ -219,4 +220,4 @@ def _escape(text: str, table: dict[int, str]) -> str:
 
 
 def _precision() -> str:
-    return "float64" if jax.config.jax_enable_x64 else "float32"
+    return jnp.result_type(float).name
