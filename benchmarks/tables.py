@@ -166,9 +166,9 @@ def report(
     arrows = [f"{name}{METRICS[name].arrow}" if name in METRICS else name for name in part.metrics]
     wide = max(len(row.label) for row in part.rows)
     text.append(f"{'':{wide}}  {'':22}" + "".join(f"{name:>9}" for name in arrows))
-    digits = 4 if part.metrics == ("seconds",) else 3
+    printed, digits = (4, 4) if part.metrics == ("seconds",) else (2, 3)
     for row in part.rows:
-        text.append(_line(row.label, wide, "paper", row.values, digits - 1))
+        text.append(_line(row.label, wide, "paper", row.values, printed))
         for line in lines:
             if line.row == row:
                 name = "here" if line.recipe == "static" else f"here, recipe {line.recipe}"
