@@ -7,7 +7,9 @@ import hypothesis
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook(["ttd_jax", "convert"], "beartype.beartype")
+from tests import typecheck
+
+install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 

@@ -20,7 +20,6 @@ from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER, LossWeighting
 
-
 Moments: TypeAlias = dict[str, Array]
 """``first`` and ``second`` moments (..., H, W, 1 + K): of the image, then of K features."""
 
@@ -96,7 +95,7 @@ class TTDNet(RuleModel):
         return 1 + sum(self.network.encoder), 2 + sum(self.network.decoder)
 
     def merge(self, features: Moments, weights: Float[Array, "M H W 1"] | None = None) -> Latent:
-        """Weighted moments, and the mixture :math:`1 - \sum_m w_m^2`: 0 for one source alone, 1 - 1/M for the mean."""
+        r"""Weighted moments, and the mixture :math:`1 - \sum_m w_m^2`: 0 for one source alone, 1 - 1/M for the mean."""
         mean = features["first"][..., :1]
         if weights is None:
             weights = jnp.full(mean.shape, 1 / len(mean))
@@ -115,7 +114,8 @@ def _abstract(model: TTDNet):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 1)))
 
 
-_DEFAULT = LossWeighting("l1", 20.0, "alone", "image", "linear", "softmax", "negative", 2.0)
+WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
+"""How TTDNet is trained and used: weights by the inverse square of the smoothed l1 losses."""
 
 SPEC = Spec(
     name="ttdnet",
@@ -123,7 +123,7 @@ SPEC = Spec(
     build=build,
     abstract=_abstract,
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
-    recipes={"default": _DEFAULT, "paper": PAPER},
+    recipes={"default": WEIGHTING, "paper": PAPER},
     channels=1,
     static_rule="mean",
     origin="trained by ttd-jax train general",

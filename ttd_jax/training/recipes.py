@@ -3,10 +3,9 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ttd_jax.backbones.ttdnet import WEIGHTING
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.training.objective import Terms
-
-_WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ class Recipe:
     steps: int
     seed: int = 0
     network: dict[str, Any] = field(default_factory=dict)
-    weighting: LossWeighting = _WEIGHTING
+    weighting: LossWeighting = WEIGHTING
     batch: int = 8
-    size: int = 96
+    size: int = 80
     counts: tuple[int, ...] = (2, 2, 2, 2, 3, 4)
     scenes: int = 400
     learning_rate: float = 2e-3
@@ -60,12 +59,12 @@ class Recipe:
 
 _TERMS = {
     "focus": Terms(target=20.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
-    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.05, range=5.0),
-    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.3, range=5.0),
-    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.2, range=5.0),
+    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.15, range=5.0),
+    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.8, range=5.0),
+    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.5, range=5.0),
 }
 
-_CALIBRATION = {"focus": 1.0, "exposure": 0.0, "infrared": 0.1, "medical": 0.3}
+_CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

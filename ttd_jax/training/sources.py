@@ -30,16 +30,22 @@ def focus(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, 
 
 
 def exposure(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, Target]:
-    """Multi-exposure: a scene of high dynamic range through a camera curve, clipped at both ends."""
+    """Multi-exposure: a scene of high dynamic range through a camera curve, clipped at both ends.
+
+    The target renders every part around the middle of the range, as a local tone-mapping operator does (Reinhard et
+    al. 2002, Eq. 9): radiance over radiance plus local average, here with some of the average's differences left.
+    """
     gamma = rng.uniform(1.8, 2.6)
     stops = rng.uniform(0.3, 1.2) * smooth_noise(rng, len(scene.image), rng.uniform(6, 30))
     if rng.random() < 0.5:  # a window, a lamp, a shadow
         stops += rng.uniform(1, 2.5) * (ndimage.gaussian_filter(random_area(rng, scene), 1) - 0.5)
     radiance = scene.image**gamma * np.exp(stops)
     radiance /= np.percentile(radiance, 90)
-    exposures = np.linspace(-rng.uniform(0.7, 2.5), rng.uniform(0.5, 2), count)
+    exposures = np.linspace(-rng.uniform(0.7, 3.5), rng.uniform(0.5, 3.5), count)
     sources = [np.clip(radiance * 2.0**stop, 0, 1) ** (1 / gamma) for stop in exposures]
-    target = np.log1p(30 * radiance) / np.log1p(30 * radiance.max())
+    level = np.log(radiance + 1e-3)
+    around = ndimage.gaussian_filter(level, rng.uniform(0.08, 0.2) * len(level))
+    target = 1 / (1 + np.exp(0.7 * around - level))
     return finish(rng, sources), target.astype(np.float32)
 
 

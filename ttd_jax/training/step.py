@@ -28,32 +28,36 @@ class Trained(NamedTuple):
 
 
 class Fused(NamedTuple):
-    """Source sets fused with test-time weights and with uniform ones; None for a way that the recipe leaves out."""
+    """One source set fused with test-time weights and with uniform ones; None for a way that the recipe leaves out."""
 
-    dynamic: Float[Array, "B H W"] | None
-    static: Float[Array, "B H W"] | None
-    weights: Float[Array, "B M H W"]
-    losses: Float[Array, "B M H W"]
-    components: Float[Array, "B M H W"]
+    dynamic: Float[Array, "H W"] | None
+    static: Float[Array, "H W"] | None
+    weights: Float[Array, "M H W"]
+    losses: Float[Array, "M H W"]
+    components: Float[Array, "M H W"]
 
 
-def fuse_batch(model: FusionModel, variables: Variables, sources: Float[Array, "B M H W"], recipe: Recipe) -> Fused:
-    """Fuses a batch as :func:`ttd_jax.core.fusion.ttd` would one by one, with few large convolutions instead of many.
+def fuse_both(model: FusionModel, variables: Variables, sources: Float[Array, "M H W"], recipe: Recipe) -> Fused:
+    """What :func:`ttd_jax.core.fusion.ttd` and ``fuse_static`` give, from features computed once.
 
+    Components are decoded side by side, not one after the other: on small crops that is faster.
     """
     stack, weighting = sources[..., jnp.newaxis], recipe.weighting
+
+    def component(features_of_one):
+        return model.decode(variables, model.merge(jax.tree.map(lambda leaf: leaf[jnp.newaxis], features_of_one)))
+
     features = model.encode(variables, stack)
-    alone = jax.vmap(jax.vmap(lambda one: model.merge(jax.tree.map(lambda leaf: leaf[jnp.newaxis], one))))(features)
-    components = model.decode(variables, alone)
-    losses = jax.vmap(partial(reconstruction_losses, model, weighting=weighting))(components, stack)
-    weights = jax.vmap(partial(weights_from_losses, weighting=weighting))(losses)
+    components = jax.vmap(component)(features)
+    losses = reconstruction_losses(model, components, stack, weighting)
+    weights = weights_from_losses(losses, weighting)
     if not recipe.through_weights:
         weights = jax.lax.stop_gradient(weights)
     dynamic = static = None
     if recipe.dynamic:
-        dynamic = model.decode(variables, jax.vmap(model.merge)(features, weights[..., jnp.newaxis]))[..., 0]
+        dynamic = model.decode(variables, model.merge(features, weights[..., jnp.newaxis]))[..., 0]
     if recipe.static:
-        static = model.decode(variables, jax.vmap(model.merge)(features))[..., 0]
+        static = model.decode(variables, model.merge(features))[..., 0]
     return Fused(dynamic, static, weights, losses, components[..., 0])
 
 
@@ -62,7 +66,7 @@ def objective(
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """The training loss of a batch, and its parts for the log."""
     seen, sources, targets = (jnp.asarray(part) for part in (batch.sources, batch.intact, batch.targets))
-    fused = fuse_batch(model, variables, seen, recipe)
+    fused = jax.vmap(lambda one: fuse_both(model, variables, one, recipe))(seen)
     importance = jax.tree.map(lambda *rows: jnp.array(rows)[batch.tasks], *[recipe.terms[task] for task in TASKS])
     log = {"spread": jnp.mean(jnp.std(fused.weights[:, 0], axis=(-1, -2)))}
     total = jnp.float32(0)
@@ -86,9 +90,8 @@ def calibration_error(
 
     What they stand for is each source's distance from the target.
     """
-    wanted = RECONSTRUCTION_LOSSES[str(recipe.weighting.loss)](
-        sources[..., jnp.newaxis], target[jnp.newaxis, ..., jnp.newaxis]
-    )
+    distance = RECONSTRUCTION_LOSSES[str(recipe.weighting.loss)]
+    wanted = distance(sources[..., jnp.newaxis], jnp.broadcast_to(target, sources.shape)[..., jnp.newaxis])
     weights, ideal = (weights_from_losses(x, recipe.weighting) + 1e-6 for x in (losses, wanted))
     return jnp.mean(jnp.sum(ideal * jnp.log(ideal / weights), axis=0))
 

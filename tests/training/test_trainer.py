@@ -1,0 +1,133 @@
+"""Runs of the smoke recipe: repeatable, resumable, and safe against mistakes."""
+
+import csv
+import errno
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import ttd_jax.training.trainer as trainer
+from ttd_jax import fuse, load_backbone
+from ttd_jax.training.recipes import RECIPES
+from ttd_jax.training.trainer import train
+
+SMOKE = RECIPES["smoke"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """An uninterrupted run."""
+    folder = tmp_path_factory.mktemp("train") / "whole"
+    train(SMOKE, folder, save_every=2)
+    return folder
+
+
+def parameters(folder):
+    return jax.tree.leaves(load_backbone(None, folder / "checkpoint").variables)
+
+
+def log(folder):
+    with (folder / "log.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def stop_after(monkeypatch, steps, error):
+    """Makes the run fail once it has taken some steps."""
+    make_step = trainer.make_step
+
+    def make_failing_step(*arguments):
+        step, taken = make_step(*arguments), []
+
+        def failing(state, batch):
+            if len(taken) == steps:
+                raise error
+            taken.append(None)
+            return step(state, batch)
+
+        return failing
+
+    monkeypatch.setattr(trainer, "make_step", make_failing_step)
+
+
+def test_the_smoke_recipe_makes_a_checkpoint(finished):
+    backbone = load_backbone("ttdnet", finished / "checkpoint")
+    manifest = backbone.manifest
+    assert manifest["source"]["trained_with"]["steps"] == SMOKE.steps == len(log(finished))
+    assert manifest["source"]["trained_with"]["seed"] == SMOKE.seed
+    result = fuse(list(np.random.default_rng(0).random((3, 20, 31))), backbone=backbone)
+    assert result.image.shape == (20, 31) and np.isfinite(result.image).all()
+    assert backbone.recipes["default"].form == SMOKE.weighting.form
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            train(SMOKE, tmp_path / "run", save_every=2)
+    assert json.loads((tmp_path / "run" / "state" / "step.json").read_text()) == {"step": 2}
+    assert not (tmp_path / "run" / "checkpoint").exists()
+    train(SMOKE, tmp_path / "run", resume=True, save_every=2)
+    for a, b in zip(parameters(tmp_path / "run"), parameters(finished), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert log(tmp_path / "run") == log(finished)
+
+
+def test_a_finished_run_resumes_to_itself(finished):
+    before = [np.array(leaf) for leaf in parameters(finished)]
+    train(SMOKE, finished, resume=True)
+    for a, b in zip(before, parameters(finished), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_no_space_left_keeps_the_last_state(tmp_path, monkeypatch):
+    save, calls = trainer._write_json, []
+
+    def full(path, content):
+        calls.append(path.name)
+        if calls.count("step.json") == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer, "_write_json", full)
+        with pytest.raises(OSError, match="No space left"):
+            train(SMOKE, tmp_path / "run", save_every=2)
+    assert json.loads((tmp_path / "run" / "state" / "step.json").read_text()) == {"step": 2}
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["log.csv", "recipe.json", "state"]
+    train(SMOKE, tmp_path / "run", resume=True)
+
+
+def test_an_objective_that_is_not_finite_stops_the_run(tmp_path):
+    from dataclasses import replace
+
+    with pytest.raises(FloatingPointError, match="lower learning_rate"):
+        train(replace(SMOKE, learning_rate=1e30), tmp_path / "run", save_every=2)
+    assert not (tmp_path / "run" / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["train", "nonsense", "-o", "new"], "recipes are general, smoke; got 'nonsense'"),
+        (["train", "smoke", "-o", "old"], "old exists"),
+        (["train", "smoke", "-o", "old", "--resume"], "holds no training state to resume from"),
+        (["train", "general", "-o", "run", "--resume"], "is a run of another recipe (different: batch, "),
+        (["train", "smoke", "--seed", "7", "-o", "run", "--resume"], "is a run of another recipe (different: seed)"),
+        (["train", "smoke", "-o", "new/below"], "new"),
+        (["train", "smoke", "--steps", "0", "-o", "new"], "--steps is at least 1; got 0"),
+    ],
+)
+def test_mistakes(arguments, says, finished, tmp_path, monkeypatch, capsys):
+    from ttd_jax.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "run").symlink_to(finished)
+    assert main([*arguments, "--no-compile-cache"]) == 2
+    captured = capsys.readouterr()
+    assert says in captured.err and captured.err.count("\n") == 1 and not captured.out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["old", "run"]
+    assert not list((tmp_path / "old").iterdir())
