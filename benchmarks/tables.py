@@ -65,6 +65,7 @@ def main() -> int:
     if options.limit is not None and options.limit < 1:
         parser.error(f"--limit is at least 1; got {options.limit}")
     backbones = load_backbones(options.checkpoint)
+    check_recipes(options.recipe or [], backbones)
     computed = 0
     for part in TABLES[options.table].parts:
         pairs = find_pairs(options.data, part.dataset)
@@ -88,6 +89,14 @@ def load_backbones(checkpoints: Iterable[str | Path]) -> dict[str, Backbone]:
             raise InputError(f"two checkpoints are of {backbone.name}: give one of each backbone")
         found[backbone.name] = backbone
     return found
+
+
+def check_recipes(recipes: Iterable[str], backbones: dict[str, Backbone]) -> None:
+    """Raises InputError if no backbone has one of the recipes."""
+    known = dict.fromkeys(name for backbone in backbones.values() for name in backbone.recipes)
+    for name in recipes:
+        if name not in known:
+            raise InputError(f"recipes of {', '.join(backbones) or 'no backbone'} are {', '.join(known)}; got {name!r}")
 
 
 def find_pairs(data: Path, name: str) -> list[Pair]:
@@ -215,9 +224,9 @@ def _weightings(row: Row, backbone: Backbone, recipes: Sequence[str] | None) -> 
     if row.kind == "static":
         return {"static": None}
     found: dict[str, LossWeighting | None] = {}
-    for name in recipes or backbone.recipes:
-        if name not in backbone.recipes:
-            raise InputError(f"recipes of {backbone.name} are {', '.join(backbone.recipes)}; got {name!r}")
+    for name in backbone.recipes:
+        if recipes and name not in recipes:
+            continue
         weighting = replace(backbone.recipes[name], **row.options)
         if weighting not in found.values():
             found[name] = weighting

@@ -5,12 +5,13 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from benchmarks.published import DATASETS, TABLES
-from benchmarks.tables import compute, find_pairs, fuser, load_backbones, report
+from benchmarks.tables import check_recipes, compute, find_pairs, fuser, load_backbones, report
 from convert.from_torch import convert_file
 from ttd_jax.core.fusion import fuse_static
 from ttd_jax.errors import InputError
@@ -85,7 +86,7 @@ def test_the_protocol(medical, checkpoint):
     backbone = load_backbones([checkpoint])["ifcnn"]
     pair = find_pairs(medical, "MRI-CT")[1]
     sources = [np.asarray(Image.open(path).convert("L")) for path in pair]
-    stack = np.stack(sources)[..., np.newaxis].astype(np.float32) / 255
+    stack = jnp.asarray(np.stack(sources)[..., np.newaxis] / 255, jnp.float32)
     image = np.asarray(fuse_static(backbone.model, backbone.variables, stack).image)
     levels = np.floor(np.clip(image, 0, 1) * 255)
     expected = levels @ [0.114, 0.587, 0.299]
@@ -119,9 +120,16 @@ def test_report_and_what_is_missing(medical, checkpoint):
     assert "note: the paper's rows of IFCNN are those of IFCNN-SUM.pth; the checkpoint here is mean" in text
 
 
-def test_an_unknown_recipe_and_two_checkpoints_of_one_backbone(medical, checkpoint):
+def test_recipes(medical, checkpoint):
+    backbones = load_backbones([checkpoint])
+    check_recipes(["paper"], backbones)
+    lines = compute(TABLES[3].parts[0], find_pairs(medical, "MRI-CT")[:1], backbones, ["paper"])
+    assert [line.recipe for line in lines] == ["static", "paper"]
     with pytest.raises(InputError, match="recipes of ifcnn are default, paper; got 'best'"):
-        list(compute(TABLES[3].parts[0], [], load_backbones([checkpoint]), ["best"]))
+        check_recipes(["best"], backbones)
+
+
+def test_two_checkpoints_of_one_backbone(checkpoint):
     with pytest.raises(InputError, match="two checkpoints are of ifcnn"):
         load_backbones([checkpoint, checkpoint])
 
