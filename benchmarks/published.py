@@ -1,4 +1,4 @@
-"""The printed rows of the TTD paper's tables for the backbones that this package runs, and the data they need.
+"""The printed rows of the TTD paper's tables for the backbones that this package runs.
 
 Figures from "Test-Time Dynamic Image Fusion" (NeurIPS 2024), Tables 1 to 9.
 """
@@ -46,52 +46,6 @@ class Table:
     parts: tuple[Part, ...]
     missing: str = ""
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """Image pairs.
-
-    Attributes:
-        layouts: Pairs of folders inside the data set's folder, the first source's first.
-        where: Where to get it.
-        count: How many pairs the paper used; None if it does not say.
-        colored: Whether colour goes into a network of three channels.
-        note: What has to be known of the paper's selection.
-        suffixes: Endings of the two files' names in one folder, as another layout.
-    """
-
-    layouts: tuple[tuple[str, str], ...]
-    where: str
-    count: int | None
-    colored: bool = False
-    note: str = ""
-    suffixes: tuple[str, str] | None = None
-
-
-_MEDICAL = "github.com/Zhaozixiang1228/MMIF-CDDFuse, its folder test_img/MRI_{}"
-
-DATASETS = {
-    "LLVIP": Dataset(
-        (("visible/test", "infrared/test"), ("visible", "infrared")),
-        "bupt-ai-cz.github.io/LLVIP",
-        70,
-        note="the paper drew 70 of the 3463 test pairs and does not say which: compare with care",
-    ),
-    "MSRS": Dataset(
-        (("test/vi", "test/ir"), ("vi", "ir"), ("visible", "infrared")), "github.com/Linfeng-Tang/MSRS, test", 361
-    ),
-    "MEFB": Dataset((("A", "B"),), "github.com/xingchenzhang/MEFB", 100, colored=True, suffixes=("_A", "_B")),
-    "MFI-WHU": Dataset(
-        (("source_1", "source_2"),),
-        "github.com/HaoZhang1018/MFI-WHU, 120 pairs",
-        None,
-        colored=True,
-        note="the paper does not say which of the 120 pairs it used",
-    ),
-    "MRI-CT": Dataset((("MRI", "CT"),), _MEDICAL.format("CT"), 21),
-    "MRI-PET": Dataset((("MRI", "PET"),), _MEDICAL.format("PET"), 42),
-    "MRI-SPECT": Dataset((("MRI", "SPECT"),), _MEDICAL.format("SPECT"), 73),
-}
 
 _BACKBONES = {"IFCNN": "ifcnn", "CDDFuse": "cddfuse", "PIAFusion": "piafusion"}
 

@@ -16,7 +16,6 @@ known.
 """
 
 import argparse
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,17 +28,17 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks.published import DATASETS, TABLES, Dataset, Part, Row
+from benchmarks.datasets import DATASETS, Dataset, Pair, find_pairs
+from benchmarks.published import TABLES, Part, Row
 from ttd_jax import __version__, load_backbone
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.fusion import fuse_static, ttd
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.errors import InputError
-from ttd_jax.io.folders import match_stems
 from ttd_jax.metrics import METRICS, evaluate
 
-Pair = tuple[Path, Path]
+Progress = Callable[[Sequence[Pair], str], Iterable[Pair]]
 
 _VARIANTS = {"SD": "sample"}
 
@@ -66,13 +65,34 @@ def main() -> int:
         parser.error(f"--limit is at least 1; got {options.limit}")
     backbones = load_backbones(options.checkpoint)
     check_recipes(options.recipe or [], backbones)
+    return 0 if show(options.table, options.data, backbones, options.recipe, options.limit, _bar) else 1
+
+
+def show(
+    number: int,
+    data: str | Path,
+    backbones: dict[str, Backbone],
+    recipes: Sequence[str] | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> int:
+    """Prints a table; returns how many rows were computed.
+
+    Args:
+        number: The table's number in the paper.
+        data: Folder of the data sets.
+        backbones: What ``load_backbones`` returned.
+        recipes: Recipes of the +TTD rows; None for all.
+        limit: Only the first pairs of each data set.
+        progress: Called with the pairs and a label, gives the pairs back one by one.
+    """
     computed = 0
-    for part in TABLES[options.table].parts:
-        pairs = find_pairs(options.data, part.dataset)
-        lines = list(compute(part, pairs[: options.limit], backbones, options.recipe, _bar)) if pairs else []
+    for part in TABLES[number].parts:
+        pairs = find_pairs(Path(data), part.dataset)[:limit]
+        lines = list(compute(part, pairs, backbones, recipes, progress)) if pairs else []
         computed += len(lines)
-        print("\n".join(report(options.table, part, pairs[: options.limit], backbones, lines)))
-    return 0 if computed else 1
+        print("\n".join(report(number, part, pairs, backbones, lines)))
+    return computed
 
 
 def load_backbones(checkpoints: Iterable[str | Path]) -> dict[str, Backbone]:
@@ -99,31 +119,15 @@ def check_recipes(recipes: Iterable[str], backbones: dict[str, Backbone]) -> Non
             raise InputError(f"recipes of {', '.join(backbones) or 'no backbone'} are {', '.join(known)}; got {name!r}")
 
 
-def find_pairs(data: Path, name: str) -> list[Pair]:
-    """The files of a data set's pairs; none if it is not there."""
-    dataset = DATASETS[name]
-    for base in _folders_called(data, name):
-        for layout in dataset.layouts:
-            folders = [_inside(base, path) for path in layout]
-            if None not in folders:
-                return [(a, b) for a, b in match_stems([f for f in folders if f]).complete.values()]
-        if dataset.suffixes:
-            first, second = dataset.suffixes
-            found = sorted(path for path in base.rglob("*") if path.stem.endswith(first))
-            partners = [p.with_name(p.stem.removesuffix(first) + second + p.suffix) for p in found]
-            if pairs := [(a, b) for a, b in zip(found, partners, strict=True) if b.is_file()]:
-                return pairs
-    return []
-
-
 def compute(
     part: Part,
     pairs: Sequence[Pair],
     backbones: dict[str, Backbone],
     recipes: Sequence[str] | None = None,
-    progress: Callable[[Sequence[Pair], str], Iterable[Pair]] = lambda pairs, label: pairs,
+    progress: Progress | None = None,
 ) -> Iterator[Line]:
     """The rows of one part whose backbone is there, +TTD rows once for each recipe."""
+    progress = progress or _silent
     for row in part.rows:
         if row.kind == "printed" or row.backbone not in backbones:
             continue
@@ -156,6 +160,11 @@ def fuser(backbone: Backbone, weighting: LossWeighting | None, dataset: Dataset)
         return np.asarray(Image.fromarray(levels if colored else levels[..., ::-1].copy()).convert("L"))
 
     return fuse
+
+
+def read_grey(pair: Pair) -> list[np.ndarray]:
+    """The sources as the metrics see them: grey by Pillow's "L"."""
+    return [np.asarray(Image.open(path).convert("L")) for path in pair]
 
 
 def report(
@@ -234,8 +243,7 @@ def _weightings(row: Row, backbone: Backbone, recipes: Sequence[str] | None) -> 
 
 
 def _scores(fused: np.ndarray, pair: Pair, metrics: Sequence[str]) -> tuple[float, ...]:
-    sources = [np.asarray(Image.open(path).convert("L")) for path in pair]
-    return tuple(evaluate(fused, sources, metrics=metrics, convention="ttd", variants=_VARIANTS).values())
+    return tuple(evaluate(fused, read_grey(pair), metrics=metrics, convention="ttd", variants=_VARIANTS).values())
 
 
 def _seconds(fuse: Callable[[Pair], np.ndarray], pair: Pair) -> float:
@@ -253,24 +261,8 @@ def _line(label: str, wide: int, name: str, values: Sequence[float], digits: int
     return f"{label:{wide}}  {name:22}" + "".join(f"{value:{sign}9.{digits}f}" for value in values)
 
 
-def _folders_called(data: Path, name: str) -> list[Path]:
-    """The folder itself and those up to two levels below it that are called like the data set."""
-    candidates = [data, *sorted(data.glob("*")), *sorted(data.glob("*/*"))]
-    return [path for path in candidates if path.is_dir() and _plain(path.resolve().name) == _plain(name)]
-
-
-def _inside(base: Path, path: str) -> Path | None:
-    """A folder inside another, whatever the case of its name."""
-    for part in path.split("/"):
-        found = [folder for folder in sorted(base.iterdir()) if folder.is_dir() and _plain(folder.name) == _plain(part)]
-        if not found:
-            return None
-        base = found[0]
-    return base
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def _silent(pairs: Sequence[Pair], label: str) -> Iterable[Pair]:
+    return pairs
 
 
 def _bar(pairs: Sequence[Pair], label: str) -> Iterable[Pair]:

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.published import DATASETS, TABLES
-from benchmarks.tables import check_recipes, compute, find_pairs, fuser, load_backbones, report
+from benchmarks.datasets import DATASETS, find_pairs
+from benchmarks.published import TABLES
+from benchmarks.tables import check_recipes, compute, fuser, load_backbones, report
 from convert.from_torch import convert_file
 from ttd_jax.core.fusion import fuse_static
 from ttd_jax.errors import InputError
