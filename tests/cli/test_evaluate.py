@@ -271,6 +271,18 @@ def test_a_metric_that_is_defined_nowhere_has_no_rank(folders):
     assert found.ranks() == {"copy": {"CC": None}, "mean": {"CC": None}}
 
 
+def test_programs_of_many_sizes_are_dropped(tmp_path, monkeypatch):
+    """What is compiled for one size would otherwise stay for all of a folder."""
+    for folder in ("a", "b", "fused"):
+        (tmp_path / folder).mkdir()
+        for k in range(10):
+            write_image(tmp_path / folder / f"{k}.png", np.full((16 + k, 16), 100, np.uint8))
+    dropped = []
+    monkeypatch.setattr("jax.clear_caches", lambda: dropped.append(None))
+    found = evaluate_folders({"x": tmp_path / "fused"}, [tmp_path / "a", tmp_path / "b"], metrics=["SD"])
+    assert (len(found.images), len(dropped)) == (10, 2)
+
+
 def test_nothing_left(ttd_jax, folders):
     for name in NAMES:
         Path(f"mean/{name}.tif").write_text("no image")

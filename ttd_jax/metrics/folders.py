@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from ttd_jax.errors import InputError
@@ -18,6 +19,8 @@ from ttd_jax.metrics.table import METRICS
 from ttd_jax.ops.pixels import to_float
 
 Scores = Mapping[str, float]
+
+_MOST_SIZES = 4  # compiled programs of all metrics for one size hold some hundred MiB
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,9 @@ def evaluate_folders(
     Images belong together if their names without ending are equal. One set is in memory at a time. Alpha is
     dropped. Where the images of a set have different depths, each is taken at its own full scale.
 
+    Every size of images compiles its own programs. So that memory stays bounded in a folder of many sizes, all that
+    jax has compiled is dropped (``jax.clear_caches``) after every few new sizes.
+
     Args:
         fused: The folder of each method, by the method's name.
         sources: The folders of the sources, at least two.
@@ -132,9 +138,14 @@ def evaluate_folders(
     failed: dict[str, str] = {}
     remarks: Counter[str] = Counter()
     dtypes: set[str] = set()
+    sizes: set[tuple[int, ...]] = set()
     for stem in progress(list(sets.complete)):
         try:
             images, said, found = _read_set(sets.complete[stem])
+            if images[0].shape[:2] not in sizes and len(sizes) == _MOST_SIZES:
+                jax.clear_caches()
+                sizes.clear()
+            sizes.add(images[0].shape[:2])
             given, results = images[: len(sources)], images[len(sources) :]
             rows = {method: measure(*_one_depth(result, given)) for method, result in zip(fused, results, strict=True)}
         except (InputError, OSError) as error:
