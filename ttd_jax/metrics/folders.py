@@ -106,7 +106,8 @@ def evaluate_folders(
     """Metrics of every fused image of one or more methods.
 
     Images belong together if their names without ending are equal. One set is in memory at a time. Alpha is
-    dropped. Where the images of a set have different depths, each is taken at its own full scale.
+    dropped. Where the images of a set have different depths, each is taken at its own full scale,
+    and channel ``"gray"`` rounds nothing.
 
     Every size of images compiles its own programs. So that memory stays bounded in a folder of many sizes, all that
     jax has compiled is dropped (``jax.clear_caches``) after every few new sizes.
