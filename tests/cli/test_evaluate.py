@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from ttd_jax import __version__
+from ttd_jax.errors import InputError
 from ttd_jax.io.images import read_image, write_image
 from ttd_jax.metrics import CONVENTIONS, METRICS, evaluate, evaluate_folders
 
@@ -281,6 +282,16 @@ def test_programs_of_many_sizes_are_dropped(tmp_path, monkeypatch):
     monkeypatch.setattr("jax.clear_caches", lambda: dropped.append(None))
     found = evaluate_folders({"x": tmp_path / "fused"}, [tmp_path / "a", tmp_path / "b"], metrics=["SD"])
     assert (len(found.images), len(dropped)) == (10, 2)
+
+
+def test_from_python_a_wrong_option_is_an_error_and_not_a_failure_of_every_image(folders):
+    for fused, sources, options, message in [
+        ({"mean": "mean"}, ["vis", "ir"], {"channel": "hsv"}, "channel is one of 'y', 'gray', 'rgb'; got 'hsv'"),
+        ({"mean": "mean"}, ["vis"], {}, "two or more source folders; got 1"),
+        ({}, ["vis", "ir"], {}, "name at least one folder of fused images"),
+    ]:
+        with pytest.raises(InputError, match=re.escape(message)):
+            evaluate_folders(fused, sources, **options)
 
 
 def test_nothing_left(ttd_jax, folders):

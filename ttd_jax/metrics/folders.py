@@ -14,7 +14,7 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.folders import match_stems
 from ttd_jax.io.images import read_image
 from ttd_jax.metrics.evaluation import evaluate, resolve_variants
-from ttd_jax.metrics.planes import check_image
+from ttd_jax.metrics.planes import check_channel, check_image
 from ttd_jax.metrics.table import METRICS
 from ttd_jax.ops.pixels import to_float
 
@@ -132,6 +132,7 @@ def evaluate_folders(
         raise InputError(f"metrics compare fused images with two or more source folders; got {len(sources)}")
     if not fused:
         raise InputError("name at least one folder of fused images")
+    check_channel(channel)
     chosen = resolve_variants(metrics, convention=convention, variants=variants)
     sets = match_stems([*sources, *fused.values()])
     measure = partial(evaluate, metrics=list(chosen), convention=convention, variants=chosen, channel=channel)

@@ -22,13 +22,18 @@ def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray
     Raises:
         InputError: See :func:`ttd_jax.metrics.evaluate`.
     """
-    if channel not in CHANNELS:
-        raise InputError(f"channel is one of {', '.join(map(repr, CHANNELS))}; got {channel!r}")
+    check_channel(channel)
     images = _checked(fused, sources)
     if channel == "rgb" and any(image.ndim == 3 for image in images):
         colored = [image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2) for image in images]
         return [_pair([image[..., k] for image in colored]) for k in range(3)]
     return [_pair([_luma(image, whole=channel == "gray") for image in images])]
+
+
+def check_channel(channel: str) -> None:
+    """Raises InputError if there is no such channel."""
+    if channel not in CHANNELS:
+        raise InputError(f"channel is one of {', '.join(map(repr, CHANNELS))}; got {channel!r}")
 
 
 def gray_pair(fused: Any, sources: Any) -> tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]:

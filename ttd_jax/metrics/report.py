@@ -27,7 +27,7 @@ def protocol(comparison: Comparison) -> str:
     chosen = " ".join(f"{name}/{variant}{METRICS[name].arrow}" for name, variant in comparison.variants.items())
     count = len(comparison.images)
     left_out = len(comparison.failed)
-    undefined = ", ".join(f"{name} {count}" for name, count in comparison.undefined.items())
+    undefined = ", ".join(f"{name} {times}" for name, times in comparison.undefined.items())
     parts = [
         f"ttd-jax {__version__}, jax {jax.__version__}, {_precision()}",
         f"convention {comparison.convention}: {chosen}",
