@@ -19,20 +19,20 @@ def ifcnn_variables(seed: int = 0):
     design = np.concatenate([hidden, np.ones((len(hidden), 1), np.float32)], axis=1)
     readout = np.linalg.lstsq(design, np.asarray(model.normalize(images)).reshape(-1, 3), rcond=1e-4)[0]
     variables["params"]["conv4"] = {
-        "kernel": readout[:64].reshape(1, 1, 64, 3).astype(np.float32),
-        "bias": readout[64].astype(np.float32),
+        "kernel": jnp.asarray(readout[:64].reshape(1, 1, 64, 3), jnp.float32),
+        "bias": jnp.asarray(readout[64], jnp.float32),
     }
     return variables
 
 
-def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> jax.Array:
     if name == "kernel":
         values = rng.normal(size=shape) / np.sqrt(np.prod(shape[:-1]))
     elif name in ("scale", "var"):
         values = rng.uniform(0.5, 1.5, shape)
     else:
         values = rng.normal(size=shape) / 10
-    return values.astype(np.float32)
+    return jnp.asarray(values, jnp.float32)
 
 
 def _hidden(model: IFCNN, variables, images):

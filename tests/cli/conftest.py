@@ -21,8 +21,9 @@ def ttd_jax(capsys, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
     def run(*arguments) -> Done:
+        uncached = ["--no-compile-cache"] if arguments[0] in ("fuse", "evaluate", "info") else []
         try:
-            code = main([*map(str, arguments), *(["--no-compile-cache"] if arguments[0] in ("fuse", "info") else [])])
+            code = main([*map(str, arguments), *uncached])
         except SystemExit as stop:  # argparse
             code = stop.code
         return Done(code, *capsys.readouterr())

@@ -116,6 +116,15 @@ def test_a_flat_fused_image(level, sources):
         assert found[name] == 0, name
 
 
+@pytest.mark.parametrize("shape", [(40, 48), (41, 37), (333, 100)])
+def test_one_level_is_one_level_at_any_size(shape):
+    """A mean of equal numbers can differ from them in the last bit, which must not pass for structure."""
+    noise = np.random.default_rng(0).integers(0, 256, (2, *shape), dtype=np.uint8)
+    found = evaluate(np.full(shape, 77, np.uint8), noise, metrics=["SD", "CC"])
+    assert found["SD"] == 0
+    assert undefined(found) == {"CC"}
+
+
 def test_flat_sources(fused):
     for level in (0, 90):
         found = evaluate(fused, np.full((2, *fused.shape), level, np.uint8))

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.metrics.levels import Gray, Score, levels, unknown_variant
-from ttd_jax.ops.filters import central_differences, pixel_mean, pixel_sum, sobel
+from ttd_jax.ops.filters import centered, central_differences, pixel_mean, pixel_sum, sobel
 
 
 @partial(jax.jit, static_argnames="variant")
@@ -25,14 +25,13 @@ def standard_deviation(fused: Gray, *, variant: str = "population") -> Score:
             :math:`F - \bar F` rounded and cut at 0 and its square cut at 255 (the published TNO table).
     """
     image = levels(fused)
-    mean = pixel_mean(image)
     match variant:
         case "population":
-            return jnp.sqrt(pixel_mean(jnp.square(image - mean)))
+            return jnp.sqrt(pixel_mean(jnp.square(centered(image))))
         case "sample":
-            return jnp.sqrt(pixel_sum(jnp.square(image - mean)) / (image.size - 1))
+            return jnp.sqrt(pixel_sum(jnp.square(centered(image))) / (image.size - 1))
         case "saturated":
-            above = jnp.floor(jnp.maximum(jnp.round(image) - mean, 0) + 0.5)
+            above = jnp.floor(jnp.maximum(jnp.round(image) - pixel_mean(image), 0) + 0.5)
             return jnp.sqrt(pixel_mean(jnp.minimum(jnp.square(above), 255)))
     raise unknown_variant("SD", variant, ["population", "sample", "saturated"])
 

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, unknown_variant
-from ttd_jax.ops.filters import pixel_mean
+from ttd_jax.ops.filters import centered, pixel_mean
 
 
 def _pearson(x: Float[Array, "H W"], y: Float[Array, "H W"]) -> Score:
-    x, y = x - pixel_mean(x), y - pixel_mean(y)
+    x, y = centered(x), centered(y)
     return pixel_mean(x * y) / jnp.sqrt(pixel_mean(x * x) * pixel_mean(y * y))
 
 

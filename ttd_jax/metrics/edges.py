@@ -81,7 +81,7 @@ def _xydeas_edges(image: Float[Array, "... H W"]) -> _Edges:
 
 
 @jax.jit
-def _xydeas(fused: _Edges, source: _Edges, equal: float) -> Score:
+def _xydeas(fused: _Edges, source: _Edges, equal: Array | float) -> Score:
     low = jnp.minimum(source.strength, fused.strength)
     high = jnp.maximum(source.strength, fused.strength)
     ratio = jnp.where(low == high, equal * low, low / jnp.where(high == 0, 1, high))
@@ -136,7 +136,7 @@ def _petrovic_edges(image: Float[Array, "... H W"]) -> _Edges:
 
 
 @jax.jit
-def _petrovic(target: _Edges, source: _Edges, weak: float) -> _Preservation:
+def _petrovic(target: _Edges, source: _Edges, weak: Array | float) -> _Preservation:
     low = jnp.minimum(source.strength, target.strength)
     high = jnp.maximum(source.strength, target.strength)
     ratio = low / jnp.where(high == 0, 1, high)

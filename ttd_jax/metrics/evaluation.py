@@ -9,7 +9,7 @@ from jaxtyping import Array
 
 from ttd_jax.errors import InputError
 from ttd_jax.metrics.levels import Gray, GrayStack, Score
-from ttd_jax.metrics.planes import Channel, gray_pair, planes
+from ttd_jax.metrics.planes import gray_pair, planes
 from ttd_jax.metrics.table import CONVENTIONS, METRICS
 
 
@@ -91,7 +91,7 @@ def evaluate(
     metrics: Iterable[str] | None = None,
     convention: str = "standard",
     variants: Mapping[str, str] | None = None,
-    channel: Channel = "y",
+    channel: str = "y",
 ) -> dict[str, float]:
     """Quality metrics of a fused image by their abbreviations.
 
@@ -144,7 +144,8 @@ def _color_score(
     on_gray = {name: variant for name, variant in variants.items() if not METRICS[name].per_channel}
     values = score(*gray, on_gray)
     joined = {"SF": variants["SF"]} if convention == "vifb" and "SF" in variants else {}
-    values |= score(np.concatenate([fused for fused, _ in pairs], axis=1), gray[1], joined)
+    wide_fused, wide_sources = (np.concatenate(images, axis=-1) for images in zip(*pairs, strict=True))
+    values |= score(wide_fused, wide_sources, joined)
     rest = {name: variant for name, variant in variants.items() if name not in values}
     channels = [score(*pair, rest) for pair in pairs]
     return values | {name: jnp.mean(jnp.stack([each[name] for each in channels])) for name in rest}

@@ -1,35 +1,39 @@
 """From images as users have them to the grey planes that metrics read, with every check on the way."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any
 
 import numpy as np
 from jaxtyping import Real
 
 from ttd_jax.errors import InputError
 
-Channel: TypeAlias = Literal["y", "gray", "rgb"]
+CHANNELS = ("y", "gray", "rgb")
+"""What a colour image can be judged by."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, full range
 _FULL_SCALE = {"uint8": 255, "uint16": 65535, "float": 1}
 _ROUNDING = 1e-6  # how far a float may lie outside [0, 1]
 
 
-def planes(
-    fused: Any, sources: Any, channel: Channel
-) -> list[tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]]:
+def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]]:
     """The fused image and its sources as one pair of grey planes, or three of them for ``"rgb"`` in colour.
 
     Raises:
         InputError: See :func:`ttd_jax.metrics.evaluate`.
     """
-    if channel not in get_args(Channel):
-        raise InputError(f"channel is one of {', '.join(map(repr, get_args(Channel)))}; got {channel!r}")
+    check_channel(channel)
     images = _checked(fused, sources)
     if channel == "rgb" and any(image.ndim == 3 for image in images):
         colored = [image if image.ndim == 3 else np.repeat(image[..., np.newaxis], 3, axis=2) for image in images]
         return [_pair([image[..., k] for image in colored]) for k in range(3)]
     return [_pair([_luma(image, whole=channel == "gray") for image in images])]
+
+
+def check_channel(channel: str) -> None:
+    """Raises InputError if there is no such channel."""
+    if channel not in CHANNELS:
+        raise InputError(f"channel is one of {', '.join(map(repr, CHANNELS))}; got {channel!r}")
 
 
 def gray_pair(fused: Any, sources: Any) -> tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]:
@@ -61,8 +65,8 @@ def _depth(image: np.ndarray) -> str:
 def _checked(fused: Any, sources: Any) -> list[np.ndarray]:
     if not isinstance(sources, Sequence) and np.ndim(sources) < 3:
         raise InputError("sources is a list of at least two images, or an array (M, H, W) or (M, H, W, 3)")
-    named = [("fused", _image(fused, "fused"))]
-    named += [(f"sources[{m}]", _image(source, f"sources[{m}]")) for m, source in enumerate(sources)]
+    named = [("fused", check_image(fused, "fused"))]
+    named += [(f"sources[{m}]", check_image(source, f"sources[{m}]")) for m, source in enumerate(sources)]
     if len(named) < 3:
         raise InputError(
             f"metrics compare the fused image with at least two sources; got {len(named) - 1}: "
@@ -83,7 +87,12 @@ def _checked(fused: Any, sources: Any) -> list[np.ndarray]:
     return [image for _, image in named]
 
 
-def _image(image: Any, name: str) -> np.ndarray:
+def check_image(image: Any, name: str) -> np.ndarray:
+    """One image as an array (H, W) or (H, W, 3) that metrics can read; errors call it ``name``.
+
+    Raises:
+        InputError: Its shape, dtype or range is none that metrics read.
+    """
     array = np.asarray(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]

@@ -179,5 +179,11 @@ def pixel_sum(image: Float[Array, "*B H W"]) -> Float[Array, "*B"]:
 
 
 def pixel_mean(image: Float[Array, "*B H W"]) -> Float[Array, "*B"]:
-    """Mean over pixels; see :func:`pixel_sum`."""
+    """Mean over pixels; see :func:`pixel_sum`. Not exact for an image of one level: see :func:`centered`."""
     return pixel_sum(image) / (image.shape[-2] * image.shape[-1])
+
+
+def centered(image: Float[Array, "*B H W"]) -> Float[Array, "*B H W"]:
+    """The image less its mean: exactly 0 for an image of one level, whatever its size."""
+    image = image - image[..., :1, :1]
+    return image - pixel_mean(image)[..., jnp.newaxis, jnp.newaxis]
