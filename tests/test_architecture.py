@@ -30,7 +30,8 @@ MAY_IMPORT = {
     "result": {"io"},
     "api": {"backbones", "core", "inputs", "io", "ops", "pipeline", "result", "root"},  # root: the version
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "inputs", "io", "metrics", "training", "root"},
+    "comparison": {"io", "metrics", "ops", "root"},
+    "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
     "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from ttd_jax import __version__
+from ttd_jax.comparison import evaluate_folders
 from ttd_jax.errors import InputError
 from ttd_jax.io.images import read_image, write_image
-from ttd_jax.metrics import CONVENTIONS, METRICS, evaluate, evaluate_folders
+from ttd_jax.metrics import CONVENTIONS, METRICS, evaluate
 
 NAMES = ["1", "2", "3"]
 CHOSEN = ["EN", "CE", "AG"]

@@ -84,8 +84,8 @@ def run(options: argparse.Namespace) -> int:
             raise InputError(f"output {options.output} is a folder: name a file")
     match_stems([*options.sources, *fused.values()])  # before jax starts: a wrong folder should not cost seconds
     runtime.start_jax(options)
-    from ttd_jax.metrics import evaluate_folders
-    from ttd_jax.metrics.report import printable, render
+    from ttd_jax.comparison import evaluate_folders
+    from ttd_jax.comparison.report import printable, render
 
     metrics, variants = split_variants(options.metrics)
     found = evaluate_folders(

@@ -1,6 +1,6 @@
 """Quality metrics of image fusion, each in the variants that papers and toolkits use.
 
-:func:`evaluate` computes them for one fused image and :func:`evaluate_folders` for folders of them; ``METRICS``
+:func:`evaluate` computes them for one fused image, ``ttd_jax.comparison`` for folders of them; ``METRICS``
 lists them with their facts and ``CONVENTIONS`` the toolkits and papers whose definitions can be followed. Each
 metric is also a function of grey images, ``fused`` ``(H, W)`` and ``sources`` ``(M, H, W)``: uint8, uint16 or
 floats in [0, 1]. It compiles its own steps once for every size, works under ``jax.vmap`` and in float64 while
@@ -14,7 +14,6 @@ from ttd_jax.metrics.error import mean_squared_error, peak_signal_to_noise_ratio
 from ttd_jax.metrics.evaluation import evaluate, resolve_variants, score
 from ttd_jax.metrics.exposure import multi_exposure_structural_similarity
 from ttd_jax.metrics.feature_information import feature_mutual_information
-from ttd_jax.metrics.folders import Comparison, evaluate_folders
 from ttd_jax.metrics.information import (
     cross_entropy,
     entropy,
@@ -30,7 +29,6 @@ from ttd_jax.metrics.weighted_structural import piella
 __all__ = [
     "CONVENTIONS",
     "METRICS",
-    "Comparison",
     "Metric",
     "average_gradient",
     "chen_blum",
@@ -41,7 +39,6 @@ __all__ = [
     "edge_preservation",
     "entropy",
     "evaluate",
-    "evaluate_folders",
     "feature_mutual_information",
     "fusion_artifacts",
     "fusion_loss",

@@ -1,4 +1,4 @@
-"""A :class:`~ttd_jax.metrics.folders.Comparison` as text: for the terminal, CSV, JSON, LaTeX and Markdown."""
+"""A :class:`~ttd_jax.comparison.folders.Comparison` as text: for the terminal, CSV, JSON, LaTeX and Markdown."""
 
 import csv
 import io
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from ttd_jax import __version__
-from ttd_jax.metrics.folders import Comparison, Scores
+from ttd_jax.comparison.folders import Comparison, Scores
 from ttd_jax.metrics.table import METRICS
 
 _LATEX = str.maketrans(
