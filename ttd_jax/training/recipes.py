@@ -41,7 +41,7 @@ class Recipe:
     weighting: LossWeighting = WEIGHTING
     batch: int = 8
     size: int = 80
-    counts: tuple[int, ...] = (2, 2, 2, 2, 3, 4)
+    counts: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 3, 4)
     scenes: int = 400
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
@@ -58,10 +58,10 @@ class Recipe:
 
 
 _TERMS = {
-    "focus": Terms(target=20.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
-    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.15, range=5.0),
-    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.8, range=5.0),
-    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.5, range=5.0),
+    "focus": Terms(target=12.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
+    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.03, range=5.0),
+    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.4, range=5.0),
+    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.3, range=5.0),
 }
 
 _CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
@@ -69,7 +69,7 @@ _CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("general", steps=3000, terms=_TERMS, calibration=_CALIBRATION),
+        Recipe("general", steps=1500, terms=_TERMS, calibration=_CALIBRATION),
         Recipe(
             "smoke",
             steps=4,
