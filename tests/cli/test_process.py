@@ -135,6 +135,8 @@ import os, signal, sys, time
 import ttd_jax.inputs
 from ttd_jax.cli import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+
 def interrupted(sources):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)

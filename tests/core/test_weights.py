@@ -142,7 +142,7 @@ def test_the_scale_is_traced_and_the_names_are_static():
         ({"loss": "ssim"}, "loss is one of 'mse', 'l1'; got 'ssim'"),
         ({"component": "both"}, "component is one of 'alone', 'scaled', 'black', 'fused'; got 'both'"),
         ({"space": "lab"}, "space is one of 'image', 'normalized', 'mixed'; got 'lab'"),
-        ({"form": "log"}, "form is one of 'exp', 'linear', 'sigmoid'; got 'log'"),
+        ({"form": "cubic"}, "form is one of 'exp', 'linear', 'sigmoid', 'log'; got 'cubic'"),
         ({"normalization": "max"}, "normalization is one of 'softmax', 'proportional', 'none'; got 'max'"),
         ({"correlation": "zero"}, "correlation is one of 'negative', 'positive'; got 'zero'"),
         ({"scale": -1}, "scale is a finite number of at least 0; got -1"),
