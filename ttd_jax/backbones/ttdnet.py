@@ -115,7 +115,7 @@ def _abstract(model: TTDNet):
 
 
 WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
-"""How TTDNet is trained and used: weights by the inverse square of the smoothed l1 losses."""
+"""How TTDNet is trained: weights by the inverse square of the smoothed l1 losses."""
 
 SPEC = Spec(
     name="ttdnet",

@@ -17,7 +17,8 @@ class Recipe:
         steps: Optimisation steps.
         seed: Of the scenes, the batches and the initial parameters.
         network: Options of the network's factory.
-        weighting: How weights follow from losses, while training and afterwards.
+        weighting: How weights follow from losses while training.
+        scale: Scale of the weighting that the checkpoint is used with afterwards.
         batch: Source sets per step, the tasks in turn.
         size: Side of a crop in pixels.
         counts: Numbers of sources M, one of which is drawn for each step.
@@ -39,6 +40,7 @@ class Recipe:
     seed: int = 0
     network: dict[str, Any] = field(default_factory=dict)
     weighting: LossWeighting = WEIGHTING
+    scale: float = 1.5
     batch: int = 8
     size: int = 80
     counts: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 3, 4)

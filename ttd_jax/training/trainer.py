@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -94,7 +95,7 @@ def export(recipe: Recipe, state: Trained, output: Path) -> Path:
         "backbone": "ttdnet",
         "preset": recipe.name,
         "config": recipe.network,
-        "recipe": {name: value for name, value in vars(recipe.weighting).items()},
+        "recipe": vars(replace(recipe.weighting, scale=recipe.scale)),
         "source": {"trained_with": recipe.as_dict(), "commit": _commit()},
         "licence": "Apache-2.0",
         "ttd_jax": __version__,
