@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -50,6 +51,8 @@ def test_round_trip(tmp_path, ifcnn_variables, monkeypatch):
     assert sorted(os.listdir("folder")) == ["manifest.json", "variables"]
     assert read_manifest("folder") == written
     assert (written["format"], written["parameters"]) == (1, 83_587)
+    files = [path for path in Path("folder").rglob("*") if path.is_file()]
+    assert len(files) > 2 and not any(bytes(tmp_path) in path.read_bytes() for path in files)
     loaded = load_variables("folder", ABSTRACT)
     assert jax.tree.structure(loaded) == jax.tree.structure(ifcnn_variables)
     jax.tree.map(np.testing.assert_array_equal, loaded, ifcnn_variables)

@@ -56,6 +56,7 @@ def save_checkpoint(
     with atomic_folder(path, overwrite) as folder:
         with ocp.PyTreeCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute() / _VARIABLES, variables)
+        (folder / _VARIABLES / "commit_success.txt").write_text("saved\n")  # orbax names the temporary folder there
         (folder / _MANIFEST).write_text(json.dumps(written, indent=2) + "\n")
     return written
 
