@@ -65,6 +65,11 @@ def test_forms_against_scipy(form, score):
     np.testing.assert_allclose(weights(form=form, scale=7.0), softmax(score(LOSSES), axis=0), rtol=1e-5)
 
 
+def test_the_log_form_makes_inverse_powers():
+    powers = (LOSSES + 1 / 255.0) ** -1.5
+    np.testing.assert_allclose(weights(form="log", scale=1.5), powers / powers.sum(axis=0), rtol=1e-5)
+
+
 def test_normalizations():
     score = np.exp(-2 * LOSSES)
     np.testing.assert_allclose(weights(normalization="proportional", scale=2.0), score / score.sum(0), rtol=1e-5)
@@ -92,7 +97,7 @@ def test_limits_of_the_scale():
     np.testing.assert_allclose(weights(perfect, scale=1e6)[0], np.e / (np.e + 2), rtol=1e-5)
 
 
-@given(losses_of_any_size, st.floats(0, 100, width=32), st.sampled_from(["exp", "linear", "sigmoid"]))
+@given(losses_of_any_size, st.floats(0, 100, width=32), st.sampled_from(["exp", "linear", "sigmoid", "log"]))
 def test_weights_sum_to_one_and_order_the_losses_backwards(losses, scale, form):
     got = weights(losses, scale=scale, form=form)
     np.testing.assert_allclose(got.sum(0), 1, atol=1e-6)

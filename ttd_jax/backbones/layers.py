@@ -138,7 +138,7 @@ def conv(
     """A convolution of padded maps, with an odd kernel and this many pixels from tap to tap.
 
     Computed with zeros around and cut: without padding, XLA on CPU lays out every pixel's neighbourhood before it
-    multiplies, which takes three to seven times as long.
+    multiplies, which takes three to ten times as long (``python -m benchmarks.convolutions``).
     """
     batch, reach = padded.shape[:-3], kernel.shape[0] // 2 * dilation
     y = jax.lax.conv_general_dilated(

@@ -1,0 +1,40 @@
+"""The checkpoint in the package does what it is for, on photographs that it was not trained on."""
+
+import numpy as np
+import pytest
+
+from benchmarks.pairs import known_focus_pairs
+from benchmarks.weights import fade, hide, mean_weight
+from ttd_jax import Fuser
+from ttd_jax.backbones import BUNDLED
+
+PAIRS = known_focus_pairs(128)[:4]
+
+
+@pytest.fixture(scope="module")
+def fuser():
+    return Fuser()
+
+
+def decibels(image, truth):
+    return -10 * np.log10(np.mean((image.astype(float) / 255 - truth / 255.0) ** 2))
+
+
+def test_focus_is_restored_better_than_by_the_mean_of_the_network_and_of_the_pixels(fuser):
+    static = Fuser(weighting="static")
+    for pair in PAIRS:
+        sources = list(pair.sources)
+        dynamic = decibels(fuser(sources).image, pair.truth)
+        assert dynamic > decibels(static(sources).image, pair.truth) + 3, pair.name
+        assert dynamic > decibels(pair.sources.mean(axis=0), pair.truth) + 6, pair.name
+
+
+def test_a_hidden_area_and_fading_contrast_lose_weight(fuser):
+    assert mean_weight(fuser, PAIRS, np.copy, inside=True) == pytest.approx(0.5, abs=1e-6)
+    assert mean_weight(fuser, PAIRS, hide, inside=True) < 0.4
+    faded = [mean_weight(fuser, PAIRS, lambda image, d=degree: fade(image, d)) for degree in (0, 0.5, 0.9)]
+    assert faded == sorted(faded, reverse=True) and faded[2] < 0.45
+
+
+def test_the_checkpoint_is_small():
+    assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) < 4_000_000
