@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
+from skimage.transform import downscale_local_mean
 
 from ttd_jax.backbones import ttdnet
 from ttd_jax.core.fusion import fuse_static, ttd
 from ttd_jax.metrics import sum_of_correlations_of_differences
 from ttd_jax.training.batches import make_batch
-from ttd_jax.training.objective import differences_correlation, fusion_terms, ssim
+from ttd_jax.training.objective import detail_similarity, differences_correlation, fusion_terms, ssim
 from ttd_jax.training.recipes import RECIPES
 from ttd_jax.training.scenes import make_scenes
 from ttd_jax.training.step import calibration_error, fuse_both, objective
@@ -50,6 +51,33 @@ def test_contrast_is_the_correlation_of_differences():
     fused, sources = draw(30, 40), draw(2, 30, 40, seed=1)
     expected = sum_of_correlations_of_differences(fused, sources, variant="sum")
     np.testing.assert_allclose(jnp.sum(differences_correlation(fused, sources)), expected, rtol=1e-3)
+
+
+def test_detail_patch_by_patch():
+    fused, sources = np.asarray(draw(20, 22), np.float64), np.asarray(draw(3, 20, 22, seed=1), np.float64)
+    sources *= np.array([1, 0.5, 0.1])[:, np.newaxis, np.newaxis]
+    found = []
+    for top in range(20 - 6):
+        for left in range(22 - 6):
+            here = (..., slice(top, top + 7), slice(left, left + 7))
+            patch, others = fused[here] - fused[here].mean(), sources[here]
+            others = others - others.mean(axis=(1, 2), keepdims=True)
+            deviations = others.std(axis=(1, 2))
+            wanted = np.tensordot(deviations**3, others, 1)
+            wanted *= deviations.max() / wanted.std()
+            found.append((2 * np.mean(wanted * patch) + 9e-4) / (wanted.var() + patch.var() + 9e-4))
+    fused, sources = jnp.float32(fused), jnp.float32(sources)
+    np.testing.assert_allclose(detail_similarity(fused, sources, scales=1), np.mean(found), rtol=1e-3)
+
+
+def test_detail_at_several_scales():
+    fused, sources = draw(41, 42), draw(2, 41, 42, seed=1)
+    smaller, smaller_sources = (
+        jnp.asarray(downscale_local_mean(np.asarray(x), factors)[..., :20, :21])
+        for x, factors in ((fused, (2, 2)), (sources, (1, 2, 2)))
+    )
+    parts = [detail_similarity(fused, sources, scales=1), detail_similarity(smaller, smaller_sources, scales=1)]
+    np.testing.assert_allclose(detail_similarity(fused, sources, scales=2), np.mean(parts), rtol=1e-4)
 
 
 def test_a_perfect_fusion_costs_nothing():

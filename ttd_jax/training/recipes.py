@@ -60,10 +60,10 @@ class Recipe:
 
 
 _TERMS = {
-    "focus": Terms(target=12.0, structure=0.5, edges=5.0, contrast=0.0, range=5.0),
-    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.03, range=5.0),
-    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.4, range=5.0),
-    "medical": Terms(target=0.2, structure=1.0, edges=5.0, contrast=0.3, range=5.0),
+    "focus": Terms(target=12.0, structure=0.5, edges=5.0, detail=0.0, contrast=0.0, range=5.0),
+    "exposure": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.03, range=5.0),
+    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.4, range=5.0),
+    "medical": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.3, range=5.0),
 }
 
 _CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
