@@ -143,12 +143,39 @@ def test_every_recipe_is_complete_and_the_paper_is_among_them(recipes):
 @pytest.mark.parametrize("name", ["ttdnet", "ifcnn"])
 def test_networks_of_the_study_have_a_recipe_for_every_task(name):
     assert set(NAMES) == set(CELLS)
-    assert {*NAMES.values(), "default", "paper"} == set(BACKBONES[name].recipes)
+    for preset in BACKBONES[name].presets:
+        assert {*NAMES.values(), "default", "paper"} <= set(BACKBONES[name].of_preset(preset).recipes)
+
+
+@pytest.mark.parametrize(
+    ("name", "preset", "tasks"),
+    [
+        ("cddfuse", "ivf", {"vif"}),
+        ("cddfuse", "mif", {"medical"}),
+        ("piafusion", "default", {"vif"}),
+        ("mgdn", "focus", {"focus"}),
+        ("mgdn", "exposure", set()),
+    ],
+)
+def test_other_networks_have_recipes_for_what_they_were_published_for(name, preset, tasks):
+    recipes = BACKBONES[name].of_preset(preset).recipes
+    assert set(recipes) & set(NAMES.values()) == tasks
+    assert all(recipes[task] == recipes["default"] for task in tasks)
+
+
+def test_info_lists_every_recipe():
+    from ttd_jax.cli.info import gather
+
+    listed = {row["name"]: row["recipes"] for row in gather()["backbones"]}
+    assert set(listed["cddfuse"]) == {"default", "published", "vif", "medical", "paper"}
+    assert {*NAMES.values(), "default", "paper"} <= set(listed["ifcnn"])
 
 
 def test_names_of_tasks_mean_the_same_everywhere():
-    known = {*NAMES.values(), "default", "paper", "published"}
-    assert all(set(spec.recipes) <= known for spec in BACKBONES.values())
+    known = {*NAMES.values(), "default", "paper", "published", "fitted"}
+    for spec in BACKBONES.values():
+        for preset in spec.presets:
+            assert set(spec.of_preset(preset).recipes) <= known
 
 
 def test_the_bundled_checkpoint_can_be_asked_for_each_recipe():
