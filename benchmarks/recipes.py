@@ -2,10 +2,11 @@
 
 Every candidate is a combination of component, target, space, loss, form, scale and smoothing. A first round tries all
 of them on a few pairs of each task, a second one the best of these, and neighbours of the very best, on all pairs of
-the selection half. Candidates are
-ranked by the cells of benchmarks/cells.py in which they beat static fusion, and among equals by the mean relative
-gain over these cells. The other half is then looked at once, for the winners and for the recipes that the package
-names, beside static fusion and the two controls that use no network loss.
+the selection half. Candidates are ranked by how surely they beat static fusion in the cell of benchmarks/cells.py
+where they are least sure of it: the smallest of the paired t values, mean gain over its standard error. A mean over
+cells would let a large gain in one pay for a loss in another, and prefers weights too strong to carry over. The other
+half is for the report: winners, and the recipes that the package names, beside static fusion and the two controls
+that use no network loss.
 
 ``python -m benchmarks.recipes --data DATA [--ifcnn DIR] [--backbone NAME ...]`` prints markdown. ``--named`` leaves
 the search out. ``DIR`` holds the converted IFCNN checkpoints ``sum``, ``mean`` and ``max``.
@@ -40,6 +41,8 @@ NAMES = {"infrared": "vif", "medical": "medical", "exposure": "exposure", "focus
 """The recipe of each task."""
 
 Pairs = dict[str, list[Pair]]
+Values = dict[tuple[str, str], list[float]]
+"""Score of every pair by task and measure."""
 
 
 def candidates() -> list[LossWeighting]:
@@ -49,7 +52,15 @@ def candidates() -> list[LossWeighting]:
         *(("l1", component, "mixed", "source") for component in ("alone", "black")),
         *(("l1", component, "image", "fused") for component in ("alone", "scaled", "black")),
     ]
-    scored = [("exp", 10.0), ("linear", 5.0), ("linear", 15.0), ("log", 0.5), ("log", 1.5)]
+    scored = [
+        ("exp", 10.0),
+        ("linear", 2.0),
+        ("linear", 5.0),
+        ("linear", 15.0),
+        ("log", 0.5),
+        ("log", 1.0),
+        ("log", 2.0),
+    ]
     absolute = itertools.product(compared, scored, (0.0, 4.0))
     others = itertools.product(compared, [("sigmoid", 10.0)], (4.0,))
     published = [("mse", component, "image", "source") for component in ("alone", "fused")]
@@ -121,10 +132,10 @@ class Bench:
         return np.rint(255 * np.clip(np.asarray(grey), 0, 1)).astype(np.uint8)
 
 
-def evaluate(bench: Bench, pairs: Pairs, methods: Iterable[Method]) -> dict[Method, Scores]:
-    """Mean scores of every method."""
+def evaluate(bench: Bench, pairs: Pairs, methods: Iterable[Method]) -> dict[Method, Values]:
+    """Scores of every pair by every method."""
     methods = list(dict.fromkeys(methods))
-    found: dict[Method, dict[tuple[str, str], list[float]]] = {method: {} for method in methods}
+    found: dict[Method, Values] = {method: {} for method in methods}
     for task, members in pairs.items():
         started = time.perf_counter()
         for pair in members:
@@ -134,21 +145,36 @@ def evaluate(bench: Bench, pairs: Pairs, methods: Iterable[Method]) -> dict[Meth
                     found[method].setdefault(cell, []).append(value)
         seconds = time.perf_counter() - started
         print(f"{len(members)} {task} pairs, {len(methods)} methods: {seconds:.0f} s", file=sys.stderr, flush=True)
-    return {method: {cell: float(np.mean(values)) for cell, values in cells.items()} for method, cells in found.items()}
+    return found
 
 
-def rank(scores: Scores, static: Scores, tasks: Iterable[str]) -> tuple[int, float]:
-    """Cells better than static fusion, and the mean gain over all cells in percent."""
+def means(values: Values) -> Scores:
+    """Mean over the pairs."""
+    return {cell: float(np.mean(each)) for cell, each in values.items()}
+
+
+def sureness(values: Values, static: Values, tasks: Iterable[str]) -> float:
+    """The smallest t value of the gains over static fusion, pair by pair, among the cells of these tasks."""
+    least = np.inf
+    for cell in ((task, name) for task in tasks for name in CELLS[task]):
+        gains = np.subtract(values[cell], static[cell])
+        error = np.std(gains, ddof=1) / np.sqrt(len(gains))
+        least = min(least, float(np.mean(gains) / (error + 1e-9)))
+    return least
+
+
+def compare(scores: Scores, other: Scores, tasks: Iterable[str]) -> tuple[int, float]:
+    """Cells better than another method, and the mean gain over all cells in percent."""
     cells = [(task, name) for task in tasks for name in CELLS[task]]
-    gains = [100 * (scores[cell] / static[cell] - 1) for cell in cells]
+    gains = [100 * (scores[cell] / other[cell] - 1) for cell in cells]
     return sum(gain > 0 for gain in gains), float(np.mean(gains))
 
 
-def best(found: Mapping[Method, Scores], tasks: Iterable[str], keep: int) -> list[LossWeighting]:
+def best(found: Mapping[Method, Values], tasks: Iterable[str], keep: int) -> list[LossWeighting]:
     """The weightings that rank highest, best first."""
     tasks = list(tasks)
     weightings = [method for method in found if isinstance(method, LossWeighting)]
-    return sorted(weightings, key=lambda method: rank(found[method], found["static"], tasks), reverse=True)[:keep]
+    return sorted(weightings, key=lambda method: -sureness(found[method], found["static"], tasks))[:keep]
 
 
 def search(bench: Bench, selection: Pairs, few: int, keep: int) -> dict[str, LossWeighting]:
@@ -161,11 +187,12 @@ def search(bench: Bench, selection: Pairs, few: int, keep: int) -> dict[str, Los
     tried = [each for kept in finalists.values() for each in (*kept, *neighbours(kept[0]))]
     second = evaluate(bench, selection, ["static", *tried])
     print(f"\n{len(grid)} candidates; of the second round, on the selection half:\n")
-    print("| for | cells won | gain % | weighting |\n|---|---|---|---|")
+    print("| for | cells won | least t | gain % | weighting |\n|---|---|---|---|---|")
     for name, tasks in wanted.items():
         for weighting in best(second, tasks, 5):
-            won, gain = rank(second[weighting], second["static"], tasks)
-            print(f"| {name} | {won} of {4 * len(tasks)} | {gain:+.2f} | {describe(weighting)} |")
+            won, gain = compare(means(second[weighting]), means(second["static"]), tasks)
+            sure = sureness(second[weighting], second["static"], tasks)
+            print(f"| {name} | {won} of {4 * len(tasks)} | {sure:+.1f} | {gain:+.2f} | {describe(weighting)} |")
     return {name: best(second, tasks, 1)[0] for name, tasks in wanted.items()}
 
 
@@ -182,8 +209,8 @@ def print_tables(title: str, rows: Mapping[str, Mapping[str, Scores]], static: S
         print(f"\n| {title}: {task} | beats static | the controls | gain % | " + " | ".join(columns) + " |")
         print("|---" * (len(columns) + 4) + "|")
         for label, scores in rows[task].items():
-            won, gain = rank(scores, static, [task])
-            against = " and ".join(str(rank(scores, control, [task])[0]) for control in controls)
+            won, gain = compare(scores, static, [task])
+            against = " and ".join(str(compare(scores, control, [task])[0]) for control in controls)
             values = " | ".join(f"{scores[task, name]:.4f}" for name in columns)
             marks = "" if scores is static else f"{won} of 4 | {against} | {gain:+.2f}"
             print(f"| {label} | {marks or '| | '} | {values} |")
@@ -196,7 +223,8 @@ def study(label: str, backbone: Backbone, halves: tuple[Pairs, Pairs], few: int,
     found = {} if named else search(bench, halves[0], few, keep)
     recipes = dict(backbone.recipes)
     for title, pairs in zip(("selection", "held out"), halves, strict=True):
-        scores = evaluate(bench, pairs, [*BASELINES, *recipes.values(), *found.values()])
+        values = evaluate(bench, pairs, [*BASELINES, *recipes.values(), *found.values()])
+        scores = {method: means(each) for method, each in values.items()}
         rows: dict[str, dict[str, Scores]] = {}
         for task in CELLS:
             chosen: dict[str, Method] = {name: name for name in BASELINES}
@@ -215,8 +243,8 @@ def study(label: str, backbone: Backbone, halves: tuple[Pairs, Pairs], few: int,
             per_task = {t: scores[recipes[NAMES[t]]] for t in CELLS}
             everything["the recipe of each task"] = {c: v for t in CELLS for c, v in per_task[t].items() if c[0] == t}
         for name, each in everything.items():
-            against = " and ".join(str(rank(each, control, CELLS)[0]) for control in controls)
-            print(f"| {name} | {rank(each, static, CELLS)[0]} | {against} |")
+            against = " and ".join(str(compare(each, control, CELLS)[0]) for control in controls)
+            print(f"| {name} | {compare(each, static, CELLS)[0]} | {against} |")
 
 
 def main() -> None:
@@ -228,8 +256,8 @@ def main() -> None:
     parser.add_argument("--backbone", nargs="+", choices=choices, help="default: all that there are files for")
     parser.add_argument("--size", type=int, default=192, help="central pixels of each pair")
     parser.add_argument("--every", type=int, default=4, help="take every n-th medical pair")
-    parser.add_argument("--few", type=int, default=2, help="pairs of each task in the first round")
-    parser.add_argument("--keep", type=int, default=2, help="candidates of each task in the second round")
+    parser.add_argument("--few", type=int, default=3, help="pairs of each task in the first round")
+    parser.add_argument("--keep", type=int, default=4, help="candidates of each task in the second round")
     parser.add_argument("--named", action="store_true", help="the named recipes only, no search")
     options = parser.parse_args()
     halves = split_by_content(load_pairs(options.data, options.size, options.every))

@@ -4,10 +4,22 @@ from dataclasses import asdict
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from benchmarks.cells import CELLS, control_weights
 from benchmarks.pairs import Pair, split_by_content
-from benchmarks.recipes import BASELINES, NAMES, Bench, best, candidates, describe, print_tables, rank
+from benchmarks.recipes import (
+    BASELINES,
+    NAMES,
+    Bench,
+    best,
+    candidates,
+    compare,
+    describe,
+    neighbours,
+    print_tables,
+    sureness,
+)
 from tests.networks import ifcnn_backbone, ifcnn_variables
 from ttd_jax import Fuser, LossWeighting
 from ttd_jax.backbones import BACKBONES, bundled_checkpoints, load_backbone
@@ -87,16 +99,40 @@ def table(**gains):
     return {(task, name): 1 + gains.get(task, 0.0) for task, measures in CELLS.items() for name in measures}
 
 
-def test_ranking_counts_cells_before_gains():
+def test_comparison_counts_cells_and_averages_gains():
     static = table()
-    small, large = table(focus=0.01, medical=0.01), table(focus=0.5)
-    assert rank(small, static, CELLS) == (8, pytest.approx(0.5))
-    assert rank(large, static, ["focus"]) == (4, pytest.approx(50))
-    assert rank(static, static, CELLS) == (0, 0)
+    assert compare(table(focus=0.01, medical=0.01), static, CELLS) == (8, pytest.approx(0.5))
+    assert compare(table(focus=0.5), static, ["focus"]) == (4, pytest.approx(50))
+    assert compare(static, static, CELLS) == (0, 0)
+
+
+def pairs_scored(offset, spread, **exceptions):
+    """Scores of eight pairs in every cell: the static ones, a gain, and how it varies from pair to pair."""
+    wobble = spread * np.array([-1, 1] * 4)
+    return {
+        (task, name): list(np.arange(8.0) + exceptions.get(name, offset) + wobble)
+        for task, measures in CELLS.items()
+        for name in measures
+    }
+
+
+def test_ranking_is_by_the_cell_that_is_least_sure():
+    static, sure, large = pairs_scored(0, 0), pairs_scored(0.2, 0.1), pairs_scored(5.0, 0.1, SCD=0.05)
+    gains = np.subtract(sure["medical", "VIF"], static["medical", "VIF"])
+    assert sureness(sure, static, CELLS) == pytest.approx(ttest_1samp(gains, 0).statistic, rel=1e-6)
     a, b = LossWeighting(scale=1.0), LossWeighting(scale=2.0)
-    found = {"static": static, a: small, b: large}
+    found = {"static": static, a: sure, b: large}
     assert best(found, CELLS, 2) == [a, b]
-    assert best(found, ["focus"], 1) == [b]
+    assert best(found, ["focus"], 1) == [b]  # no SCD among its cells
+    assert sureness(pairs_scored(1.0, 0.1, VIF=-0.3), static, ["medical"]) < 0
+
+
+def test_neighbours_differ_in_one_option():
+    for weighting in candidates():
+        options = asdict(weighting)
+        for near in neighbours(weighting):
+            changed = {name for name, value in asdict(near).items() if value != options[name]}
+            assert changed in ({"scale"}, {"smoothing"})
 
 
 def test_the_grid_holds_complete_weightings_once_each():
