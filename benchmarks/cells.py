@@ -63,16 +63,18 @@ def score_pairs(method: Method, pairs: dict[str, list[Pair]]) -> Scores:
     found: dict[tuple[str, str], list[float]] = {}
     for task, members in pairs.items():
         for pair in members:
-            fused = method(pair.sources)
-            if pair.truth is not None:
-                scores = {"PSNR": _psnr(fused, pair.truth), "SSIM truth": _ssim(fused, pair.truth)}
-                task = "focus"
-            else:
-                names = tuple(n for n in (*CELLS[task], "SD", "AG", "SF") if n in MEASURES)
-                scores = dict(zip(names, _measure(jnp.asarray(fused), jnp.asarray(pair.sources), names), strict=True))
-            for name, value in scores.items():
-                found.setdefault((task, name), []).append(float(value))
+            for cell, value in score(task, pair, method(pair.sources)).items():
+                found.setdefault(cell, []).append(value)
     return {cell: float(np.mean(values)) for cell, values in found.items()}
+
+
+def score(task: str, pair: Pair, fused: np.ndarray) -> Scores:
+    """Scores of one fused image; those of pairs with a known truth count for focus."""
+    if pair.truth is not None:
+        return {("focus", "PSNR"): _psnr(fused, pair.truth), ("focus", "SSIM truth"): _ssim(fused, pair.truth)}
+    names = tuple(n for n in (*CELLS[task], "SD", "AG", "SF") if n in MEASURES)
+    values = _measure(jnp.asarray(fused), jnp.asarray(pair.sources), names)
+    return {(task, name): float(value) for name, value in zip(names, values, strict=True)}
 
 
 @partial(jax.jit, static_argnames="names")
@@ -97,10 +99,7 @@ def fused_by(backbone: Backbone, **options) -> Method:
 
 
 def fused_by_control(backbone: Backbone, detail: bool) -> Method:
-    """The backbone with weights that no network made: the brighter source a little more, and the one with more detail.
-
-    w = sigmoid(0.5 (a - b) [+ 0.2 log(h(a) / h(b))]) with h(x) = G16(|x - G1(x)|) + 0.004.
-    """
+    """The backbone with weights that no network made."""
     model = backbone.model
 
     @jax.jit
@@ -110,15 +109,24 @@ def fused_by_control(backbone: Backbone, detail: bool) -> Method:
         return jnp.mean(model.decode(variables, latent, model.residual(sources[..., jnp.newaxis])), axis=-1)
 
     def method(sources: np.ndarray) -> np.ndarray:
-        a, b = sources.astype(np.float32) / 255
-        preference = 0.5 * (a - b)
-        if detail:
-            preference += 0.2 * np.log(_detail(a) / _detail(b))
-        weight = 1 / (1 + np.exp(-preference))
-        fused = fuse(backbone.variables, jnp.stack([a, b]), jnp.stack([weight, 1 - weight]))
+        pixels = sources.astype(np.float32) / 255
+        fused = fuse(backbone.variables, jnp.asarray(pixels), jnp.asarray(control_weights(pixels, detail)))
         return np.rint(255 * np.clip(np.asarray(fused), 0, 1)).astype(np.uint8)
 
     return method
+
+
+def control_weights(sources: np.ndarray, detail: bool) -> np.ndarray:
+    """Weights (2, H, W) that prefer the brighter source a little, and with ``detail`` the one that has more of it.
+
+    w = sigmoid(0.5 (a - b) [+ 0.2 log(h(a) / h(b))]) with h(x) = G16(|x - G1(x)|) + 0.004.
+    """
+    a, b = sources
+    preference = 0.5 * (a - b)
+    if detail:
+        preference = preference + 0.2 * np.log(_detail(a) / _detail(b))
+    weight = 1 / (1 + np.exp(-preference))
+    return np.stack([weight, 1 - weight])
 
 
 def _detail(image: np.ndarray) -> np.ndarray:

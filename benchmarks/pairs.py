@@ -5,6 +5,7 @@ Layout of the data folder: ``vif/ifcnn_iv/NAME_Vis.png`` and ``NAME_IR.png``;
 ``multifocus/lytro/lytro-NN-{A,B}.jpg``; ``multiexposure/mefb/NAME_{A,B}.jpg``.
 """
 
+import hashlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +46,37 @@ def load_pairs(data: Path, size: int = 256, every: int = 1) -> dict[str, list[Pa
         "truth": known_focus_pairs(size),
         "exposure": [pair(path, path.with_name(path.name.replace("_A", "_B"))) for path in exposures],
     }
+
+
+def split_by_content(pairs: dict[str, list[Pair]]) -> tuple[dict[str, list[Pair]], dict[str, list[Pair]]]:
+    """Two halves of each task that share no image: some files are the same image under different names.
+
+    Pairs that have a source or a truth in common, pixel by pixel, directly or through other pairs, stay together. Such
+    groups go to the smaller half in the order of their first pair, so that every data set is in both halves.
+    """
+    halves: tuple[dict[str, list[Pair]], dict[str, list[Pair]]] = ({}, {})
+    for task, members in pairs.items():
+        for half in halves:
+            half[task] = []
+        for group in _connected([_contents(pair) for pair in members]):
+            smaller = min(halves, key=lambda half: len(half[task]))
+            smaller[task] += [members[index] for index in group]
+    return halves
+
+
+def _contents(pair: Pair) -> set[str]:
+    images = [*pair.sources] if pair.truth is None else [*pair.sources, pair.truth]
+    return {hashlib.sha256(repr(image.shape).encode() + image.tobytes()).hexdigest() for image in images}
+
+
+def _connected(contents: list[set[str]]) -> list[list[int]]:
+    """Indices of sets that overlap, directly or through others, in order of the first of each group."""
+    groups: list[tuple[set[str], list[int]]] = []
+    for index, keys in enumerate(contents):
+        touching = [group for group in groups if group[0] & keys]
+        groups = [group for group in groups if not group[0] & keys]
+        groups.append((keys.union(*(g[0] for g in touching)), sorted([*(i for g in touching for i in g[1]), index])))
+    return sorted(indices for _, indices in groups)
 
 
 def known_focus_pairs(size: int = 256) -> list[Pair]:

@@ -84,8 +84,10 @@ def test_parameter_count():
 
 
 def test_presets_carry_the_published_recipe():
-    published = LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", "negative", 0.0)
-    assert SPEC.recipes["default"] == SPEC.recipes["published"] == published
+    published = LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", "negative", 0.0, "source")
+    assert SPEC.recipes["default"] == SPEC.recipes["published"] == SPEC.recipes["vif"] == published
+    assert SPEC.of_preset("mif").recipes["medical"] == published
+    assert "vif" not in SPEC.of_preset("mif").recipes and "medical" not in SPEC.recipes
     assert SPEC.presets["ivf"] == {"residual_of": "reference", "stretch": True}
     assert SPEC.presets["mif"] == {"residual_of": "none", "stretch": True}
 

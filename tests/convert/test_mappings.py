@@ -138,9 +138,9 @@ def test_reference_files(shared_data, tmp_path, name):
     assert (
         row
         == {
-            "cddfuse": ("ivf", (), 1, None, ["default", "published", "paper"]),
-            "piafusion": ("default", ("visible", "infrared"), 1, 2, ["default", "published", "paper"]),
-            "focus": ("focus", (), 3, 2, ["default", "paper"]),
+            "cddfuse": ("ivf", (), 1, None, ["default", "published", "vif", "paper"]),
+            "piafusion": ("default", ("visible", "infrared"), 1, 2, ["default", "published", "vif", "paper"]),
+            "focus": ("focus", (), 3, 2, ["default", "focus", "paper"]),
             "exposure": ("exposure", (), 3, 2, ["default", "paper"]),
             "depth": ("depth", ("rgb", "depth"), 3, 2, []),
             "deghost": ("deghost", ("under", "reference", "over"), 6, 3, []),

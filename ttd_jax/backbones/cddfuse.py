@@ -17,7 +17,7 @@ from ttd_jax.backbones.layers import Conv3x3, Kernel, PointwiseConv, depthwise_c
 from ttd_jax.backbones.restormer import BaseBlock, TransformerBlock
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
-from ttd_jax.core.weighting import PAPER
+from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
 
 CHANNELS = 64
@@ -190,6 +190,12 @@ def _abstract(model: CDDFuse):
 
 _PUBLISHED = replace(PAPER, scale=50.0)
 
+
+def _recipes(task: str) -> dict[str, LossWeighting]:
+    """The released code weighs both tasks alike."""
+    return {"default": _PUBLISHED, "published": _PUBLISHED, task: _PUBLISHED, "paper": PAPER}
+
+
 SPEC = Spec(
     name="cddfuse",
     title="CDDFuse (Zhao et al., CVPR 2023)",
@@ -199,7 +205,8 @@ SPEC = Spec(
         "ivf": {"residual_of": "reference", "stretch": True},
         "mif": {"residual_of": "none", "stretch": True},
     },
-    recipes={"default": _PUBLISHED, "published": _PUBLISHED, "paper": PAPER},
+    recipes=_recipes("vif"),
+    variants={"mif": {"recipes": _recipes("medical")}},
     channels=1,
     origin="github.com/Zhaozixiang1228/MMIF-CDDFuse, the files models/CDDFuse_IVF.pth and models/CDDFuse_MIF.pth",
     licence="no licence file: convert your own copy",

@@ -81,7 +81,7 @@ def _abstract(model: IFCNN):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 3)))
 
 
-_DEFAULT = LossWeighting("l1", 1.0, "black", "mixed", "exp", "softmax", "negative", 0.0)
+_DEFAULT = LossWeighting("l1", 1.0, "black", "mixed", "exp", "softmax", "negative", 0.0, "source")
 
 SPEC = Spec(
     name="ifcnn",

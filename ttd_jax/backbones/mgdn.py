@@ -240,6 +240,7 @@ SPEC = Spec(
     origin="github.com/Guanys-dar/MGDN, the files under Pretrain_model (of a pair, the one that ends in _E)",
     licence="no licence file: convert your own copy",
     variants={
+        "focus": {"recipes": {"default": _DEFAULT, "focus": _DEFAULT, "paper": PAPER}},
         "exposure": {"multiple": TASKS["exposure"].window},
         "depth": _STATIC_ONLY | {"roles": TASKS["depth"].roles},
         "depth16": _STATIC_ONLY | {"roles": TASKS["depth16"].roles},

@@ -114,7 +114,7 @@ def _abstract(model: TTDNet):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 1)))
 
 
-WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
+WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0, "source")
 """How TTDNet is trained: weights by the inverse square of the smoothed l1 losses."""
 
 SPEC = Spec(

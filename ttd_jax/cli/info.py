@@ -100,7 +100,7 @@ def gather() -> dict[str, Any]:
                 "static_rule": spec.static_rule,
                 "presets": list(spec.presets),
                 "by_preset": by_preset,
-                "recipes": list(spec.recipes),
+                "recipes": list(dict.fromkeys(n for p in spec.presets for n in spec.of_preset(p).recipes)),
                 "roles": list(spec.roles),
                 "origin": spec.origin,
                 "licence": spec.licence,
