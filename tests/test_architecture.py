@@ -28,7 +28,18 @@ MAY_IMPORT = {
     "inputs": {"io", "ops"},
     "pipeline": {"core", "ops"},
     "result": {"io"},
-    "api": {"backbones", "core", "inputs", "io", "ops", "pipeline", "result", "root"},  # root: the version
+    "weightings": {"core"},
+    "api": {
+        "backbones",
+        "core",
+        "inputs",
+        "io",
+        "ops",
+        "pipeline",
+        "result",
+        "root",
+        "weightings",
+    },  # root: the version
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
     "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
@@ -119,6 +130,7 @@ def test_public_names():
     assert set(ttd_jax.__all__) >= {
         "Fuser",
         "FusionResult",
+        "GradientWeighting",
         "LossWeighting",
         "StaticWeighting",
         "__version__",
@@ -195,5 +207,5 @@ def test_examples_in_docstrings_run(path):
 
 
 def test_public_names_have_examples():
-    for name in ("fuse", "Fuser", "LossWeighting", "StaticWeighting", "load_backbone"):
+    for name in ("fuse", "Fuser", "LossWeighting", "GradientWeighting", "StaticWeighting", "load_backbone"):
         assert ">>>" in (inspect.getdoc(getattr(ttd_jax, name)) or ""), name

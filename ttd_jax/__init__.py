@@ -1,8 +1,8 @@
 """Test-time dynamic image fusion in JAX.
 
 The public names, all importable from here: :func:`fuse`, :class:`Fuser`, :class:`FusionResult`,
-:func:`load_backbone`, :class:`LossWeighting`, :class:`StaticWeighting`. They load on first use, so that
-``import ttd_jax`` (and ``ttd-jax --help``) costs nothing.
+:func:`load_backbone`, :class:`LossWeighting`, :class:`GradientWeighting`, :class:`StaticWeighting`.
+They load on first use, so that ``import ttd_jax`` (and ``ttd-jax --help``) costs nothing.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from ttd_jax.api import Fuser, fuse
     from ttd_jax.backbones import load_backbone
-    from ttd_jax.core.weighting import LossWeighting, StaticWeighting
+    from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
     from ttd_jax.result import FusionResult
 
 _HOME = {
@@ -21,6 +21,7 @@ _HOME = {
     "Fuser": "ttd_jax.api",
     "FusionResult": "ttd_jax.result",
     "load_backbone": "ttd_jax.backbones",
+    "GradientWeighting": "ttd_jax.core.weighting",
     "LossWeighting": "ttd_jax.core.weighting",
     "StaticWeighting": "ttd_jax.core.weighting",
 }
@@ -28,6 +29,7 @@ _HOME = {
 __all__ = [
     "Fuser",
     "FusionResult",
+    "GradientWeighting",
     "LossWeighting",
     "StaticWeighting",
     "__version__",

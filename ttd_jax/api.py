@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any, cast
 
@@ -13,12 +13,13 @@ import numpy as np
 import ttd_jax
 from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.weighting import LossWeighting, StaticWeighting
+from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels, fuse_pixels_batch
 from ttd_jax.result import FusionResult
+from ttd_jax.weightings import check_channel, check_gradients, describe_weighting
 
 bundled_backbone = cache(load_backbone)
 
@@ -28,7 +29,7 @@ def fuse(
     *,
     backbone: Backbone | str | None = None,
     checkpoint: str | os.PathLike | None = None,
-    weighting: str | LossWeighting | StaticWeighting = "loss",
+    weighting: str | LossWeighting | GradientWeighting | StaticWeighting = "loss",
     recipe: str | None = None,
     color: str = "auto",
     dtype: Any = None,
@@ -44,8 +45,9 @@ def fuse(
             a checkpoint the one in the package.
         checkpoint: Checkpoint folder.
         weighting: ``"loss"``, test-time weights by the recipe (a few backbones have none and fuse by their own rule,
-            which the report says); ``"static"``, the network's own rule; or a ``LossWeighting`` or
-            ``StaticWeighting``, whose missing options come from the recipe.
+            which the report says); ``"gradient"``, weights by the gradients of a loss; ``"static"``, the network's own
+            rule; or a ``LossWeighting``, ``GradientWeighting`` or ``StaticWeighting``, whose missing options come from
+            the recipe.
         recipe: Name of one of the backbone's recipes; None for its default.
         color: ``"auto"``: grey if no source has colour, ``"rgb"`` if all have and the network takes three channels,
             else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
@@ -97,7 +99,7 @@ class Fuser:
         self,
         backbone: Backbone | str | None = None,
         *,
-        weighting: str | LossWeighting | StaticWeighting = "loss",
+        weighting: str | LossWeighting | GradientWeighting | StaticWeighting = "loss",
         recipe: str | None = None,
         color: str = "auto",
         dtype: Any = None,
@@ -118,10 +120,12 @@ class Fuser:
         colored = tuple(checked.colored[i] for i in order)
         rule = _rule(self.backbone, self.color, colored)
         read = time.perf_counter()
+        self._check_channel(stack.shape, rule)
         fused = self._run(fuse_pixels, stack, rule, colored)
+        check_gradients(self._weighting, fused["losses"])
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
         image = _restore_shape(fused["image"], checked.shape, self.color) if rule == "gray" else fused["image"]
-        report = self._report(checked.roles, image, checked.dtype, rule, seconds)
+        report = self._report(checked.roles, image, checked.dtype, rule, seconds, fused["channel"])
         report["reference"] = checked.roles[checked.reference]
         report["remarks"] = [*checked.remarks, *_remarks_on(self.backbone, self._model, len(order))]
         back = np.argsort(order)
@@ -158,12 +162,14 @@ class Fuser:
         rule = _rule(self.backbone, self.color, colored)
         stacks = np.stack([_stack(one.images, self.backbone) for one in sets])
         read = time.perf_counter()
+        self._check_channel(stacks.shape[1:], rule)
         fused = self._run(fuse_pixels_batch, stacks, rule, colored)
+        check_gradients(self._weighting, fused["losses"])
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
         image = fused["image"]
         if rule == "gray":
             image = np.stack([_restore_shape(one, shape, self.color) for one in image])
-        report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
+        report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds, fused["channel"])
         remarks = sorted({remark for one in sets for remark in one.remarks})
         report["remarks"] = [*remarks, *_remarks_on(self.backbone, self._model, stack.shape[1])]
         return FusionResult(
@@ -198,17 +204,18 @@ class Fuser:
         self._compiled[stack.shape, rule] = lowered.compile()
         return self
 
+    def _check_channel(self, shape: tuple[int, ...], rule: str) -> None:
+        seen = shape if rule in ("rgb", RAW_RULE) else (*shape[:3], 1)  # other rules give the network luma
+        check_channel(self._model, self.backbone.variables, self._weighting, seen)
+
     def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
         arguments = self.backbone.variables, self._weighting, stack, np.array(colored)
         compiled = self._compiled.get((stack.shape, rule))
         fused = compiled(*arguments) if compiled else program(self._model, *arguments, rule=rule)
         return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
 
-    def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
+    def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float], channel) -> dict[str, Any]:
         manifest = self.backbone.manifest
-        weighting = "static" if self._weighting is None else asdict(self._weighting)
-        if isinstance(weighting, dict):
-            weighting["scale"] = float(weighting["scale"])
         return {
             "sources": list(roles),
             "shape": list(image.shape),
@@ -218,15 +225,15 @@ class Fuser:
             "backbone": self.backbone.name,
             "preset": manifest.get("preset"),
             "checkpoint": manifest.get("sha256"),
-            "weighting": weighting,
+            "weighting": describe_weighting(self._weighting, channel),
             "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "versions": {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__},
             "device": jax.devices()[0].device_kind,
         }
 
 
-def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any, LossWeighting | None]:
-    """The model to run and its complete loss weighting, None for static fusion."""
+def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any, Any]:
+    """The model to run and its complete loss or gradient weighting, None for static fusion."""
     recipes = backbone.recipes
     if recipe is not None and recipe not in recipes:
         raise InputError(f"recipes of {backbone.name} are {', '.join(recipes) or 'none'}; got {recipe!r}")
@@ -237,14 +244,22 @@ def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any
         if not recipes:
             return backbone.model, None
         weighting = LossWeighting()
-    if not isinstance(weighting, LossWeighting):
-        raise InputError(f"weighting is 'loss', 'static', a LossWeighting or a StaticWeighting; got {weighting!r}")
+    if weighting == "gradient":
+        weighting = GradientWeighting()
+    if not isinstance(weighting, LossWeighting | GradientWeighting):
+        raise InputError(
+            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting or a StaticWeighting; "
+            f"got {weighting!r}"
+        )
     if not recipes:
         raise InputError(f"{backbone.name} ({backbone.manifest.get('preset')}) fuses by weighting='static' only")
-    complete = weighting.resolve(recipes[recipe or "default"])
+    complete: Any = weighting.resolve(recipes[recipe or "default"])
     if np.ndim(complete.scale):
         raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
-    return backbone.model, replace(complete, scale=np.float32(complete.scale))
+    numbers: dict[str, Any] = {"scale": np.float32(complete.scale)}
+    if isinstance(complete, GradientWeighting) and not isinstance(complete.channel, str):
+        numbers["channel"] = np.asarray(complete.channel, np.int32)
+    return backbone.model, replace(complete, **numbers)
 
 
 def _with_rule(backbone: Backbone, rule: str):

@@ -11,9 +11,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
+from ttd_jax.core.gradients import DETAIL_REACH, channel_mix, channel_sums, component_gradients
+from ttd_jax.core.losses import LOSS_REACH
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.strips import fuse_in_strips
-from ttd_jax.core.weighting import LossWeighting, smoothing_radius
+from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
+from ttd_jax.core.weighting import GradientWeighting, LossWeighting, smoothing_radius
 from ttd_jax.errors import InputError
 from ttd_jax.ops.color import join_luma, luma, split_luma
 
@@ -55,7 +57,7 @@ def choose_color_rule(color: str, colored: tuple[bool, ...], channels: int) -> s
 def fuse_pixels(
     model: FusionModel,
     variables: Variables,
-    weighting: LossWeighting | None,
+    weighting: LossWeighting | GradientWeighting | None,
     stack: Float[Array, "M H W C"],
     colored: Bool[Array, " M"],
     *,
@@ -66,7 +68,7 @@ def fuse_pixels(
     Args:
         model: The fusion network; static.
         variables: Its parameters.
-        weighting: Complete loss weighting, or None for static fusion.
+        weighting: Complete loss or gradient weighting, or None for static fusion.
         stack: Sources, the reference first.
         colored: Which sources have colour; their chroma is merged by the rule "luma".
         rule: A key of ``COLOR_RULES``, or ``RAW_RULE``.
@@ -95,18 +97,41 @@ def fuse_pixels_batch(model, variables, weighting, stacks: Float[Array, "N M H W
     return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
 
 
-def _fuse(model: FusionModel, variables: Variables, weighting: LossWeighting | None, sources: Array) -> Fused:
-    def whole(part: Array) -> Fused:
-        return fuse_static(model, variables, part) if weighting is None else ttd(model, variables, part, weighting)
+def _fuse(
+    model: FusionModel, variables: Variables, weighting: LossWeighting | GradientWeighting | None, sources: Array
+) -> Fused:
+    def whole(part: Array, mix: Array | None = None) -> Fused:
+        return fuse_static(model, variables, part) if weighting is None else ttd(model, variables, part, weighting, mix)
 
-    count, _, width, _ = sources.shape
-    if model.halo is None:
+    count, height, width, _ = sources.shape
+    rows = max(_STRIP_PIXELS // (count * width), 1)
+    halo = _reach(model, weighting)
+    if halo is None or height <= rows + 2 * halo:
         return whole(sources)
+    if not isinstance(weighting, GradientWeighting):
+        return fuse_in_strips(whole, sources, halo, rows)
+    auto = weighting.channel == "auto"
+
+    def sums(part: Array, inside: Array):
+        features = model.encode(variables, part)
+        _, magnitudes = component_gradients(model, variables, part, features, weighting)
+        return channel_sums(magnitudes, part, inside, auto)
+
+    # The mean of a channel, and which channel is best, are facts about the whole image: found first, in strips too.
+    mix, channel = channel_mix(weighting, sum_in_strips(sums, sources, max(halo, DETAIL_REACH if auto else 0), rows))
+    return fuse_in_strips(partial(whole, mix=mix), sources, halo, rows)._replace(channel=channel)
+
+
+def _reach(model: FusionModel, weighting: LossWeighting | GradientWeighting | None) -> int | None:
+    """How many rows away a source pixel may be that a fused pixel depends on; None if any may be."""
+    loss = weighting.loss if isinstance(weighting, GradientWeighting) else None
+    if model.halo is None or callable(loss):
+        return None
     encode, decode = model.halo
-    halo = encode + decode
-    if weighting is not None:  # weights come from a decoded image, smoothed
-        halo += decode + smoothing_radius(float(weighting.smoothing or 0))
-    return fuse_in_strips(whole, sources, halo, rows=max(_STRIP_PIXELS // (count * width), 1))
+    if weighting is None:
+        return encode + decode
+    reach = encode + 2 * decode + smoothing_radius(float(weighting.smoothing or 0))  # a decoded image makes weights
+    return reach if loss is None else reach + decode + 2 * LOSS_REACH[loss]  # and a derivative goes back through it
 
 
 def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:

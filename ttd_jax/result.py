@@ -21,7 +21,8 @@ class FusionResult:
         image: (H, W) or (H, W, 3), in the dtype of the sources unless another was asked for.
         weights: (M, H, W) float32, the fusion weights, in the order of the sources; they sum to 1. None for static
             fusion by a maximum, which has none.
-        losses: (M, H, W) float32, the reconstruction losses; None for static fusion.
+        losses: (M, H, W) float32, the reconstruction losses, or for gradient weighting the size of the gradient in the
+            channels used, whose mean over all sources and pixels is 1; None for static fusion.
         components: (M, H, W) or (M, H, W, 3) float32, the uni-source components, not clipped; None for static
             fusion.
         report: Plain data: sources, shapes, colour rule, backbone and checkpoint, weighting, seconds, versions and

@@ -1,6 +1,7 @@
 """Building blocks shared by the backbones, with PyTorch's defaults and channels last."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -132,25 +133,48 @@ def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3
     return sum(shifted[1:], start=shifted[0])
 
 
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(
     padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C K"], dilation: int = 1
 ) -> Float[Array, "*B H W K"]:
     """A convolution of padded maps, with an odd kernel and this many pixels from tap to tap.
 
     Computed with zeros around and cut: without padding, XLA on CPU lays out every pixel's neighbourhood before it
-    multiplies, which takes three to ten times as long (``python -m benchmarks.convolutions``).
+    multiplies, which takes three to ten times as long (``python -m benchmarks.convolutions``). The derivative with
+    respect to the maps is a convolution of the same kind: the one that jax derives has a kernel whose axes XLA does
+    not put in order inside a loop, where it then takes twenty times as long (``python -m benchmarks.gradient``).
     """
-    batch, reach = padded.shape[:-3], kernel.shape[0] // 2 * dilation
+    reach = kernel.shape[0] // 2 * dilation
+    y = _conv_in_zeros(padded, kernel, dilation)
+    return y[..., reach : y.shape[-3] - reach, reach : y.shape[-2] - reach, :]
+
+
+def _conv_in_zeros(x: Array, kernel: Array, dilation: int) -> Array:
+    """A convolution of maps with zeros around, of their own size."""
     y = jax.lax.conv_general_dilated(
-        padded.reshape(-1, *padded.shape[-3:]),
+        x.reshape(-1, *x.shape[-3:]),
         kernel,
         (1, 1),
         "SAME",
         rhs_dilation=(dilation, dilation),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
     )
-    y = y[:, reach : y.shape[1] - reach, reach : y.shape[2] - reach]
-    return y.reshape(*batch, *y.shape[1:])
+    return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
+def _conv_forward(padded, kernel, dilation):
+    return conv(padded, kernel, dilation), (padded, kernel)
+
+
+def _conv_backward(dilation, residuals, slope):
+    padded, kernel = residuals
+    slope = zero_pad(slope, kernel.shape[0] // 2 * dilation)
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    (of_kernel,) = jax.vjp(lambda k: _conv_in_zeros(padded, k, dilation), kernel)[1](slope)
+    return _conv_in_zeros(slope, turned, dilation), of_kernel
+
+
+conv.defvjp(_conv_forward, _conv_backward)
 
 
 class ReplicateConv(nn.Module):

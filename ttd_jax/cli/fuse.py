@@ -39,7 +39,13 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
     parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
     parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
-    parser.add_argument("--weighting", choices=("loss", "static"), default="loss", help="default: loss")
+    parser.add_argument("--weighting", choices=("loss", "gradient", "static"), default="loss", help="default: loss")
+    parser.add_argument(
+        "--channel",
+        type=_channel,
+        metavar="N",
+        help="feature channel for --weighting gradient: an index, several (13,44,58), mean, or auto (default)",
+    )
     parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
     parser.add_argument(
         "--color",
@@ -57,6 +63,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Fuses; returns the exit code."""
+    if options.channel is not None and options.weighting != "gradient":
+        raise InputError("--channel is for gradients: add --weighting gradient")
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
     folders = [path for path in paths if path.is_dir()]
@@ -66,6 +74,15 @@ def run(options: argparse.Namespace) -> int:
     if len(paths) < 2:
         raise InputError("fusion takes two sources or more; got 1")
     return _run_folders(options, sources, paths) if folders else _run_files(options, sources, paths)
+
+
+def _channel(text: str) -> Any:
+    if text in ("mean", "auto"):
+        return text
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"an index, indices such as 13,44,58, mean or auto; got {text!r}")
+    numbers = [int(number) for number in text.split(",")]
+    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
@@ -139,10 +156,11 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
 def _make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
     """The fuser asked for, and the static one if its result is wanted."""
     runtime.start_jax(options)
-    from ttd_jax import Fuser, load_backbone
+    from ttd_jax import Fuser, GradientWeighting, load_backbone
 
     backbone = load_backbone(options.backbone, options.checkpoint)
-    fuser = Fuser(backbone, weighting=options.weighting, recipe=options.recipe, color=options.color)
+    weighting = options.weighting if options.channel is None else GradientWeighting(channel=options.channel)
+    fuser = Fuser(backbone, weighting=weighting, recipe=options.recipe, color=options.color)
     static = Fuser(backbone, weighting="static", color=options.color) if options.save_static else None
     return fuser, static
 
@@ -210,12 +228,21 @@ def _refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
         check_output(output, overwrite)
 
 
+def _in_words(weighting: Any) -> str:
+    if weighting == "static":
+        return weighting
+    if "channel" not in weighting:
+        return "loss"
+    chosen = f" {weighting['chosen_channel']}" if "chosen_channel" in weighting else ""
+    return f"gradient (channel {weighting['channel']}{chosen})"
+
+
 def _tell(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report))
         return
     height, width = report["shape"][:2]
-    weighting = report["weighting"] if report["weighting"] == "static" else "loss"
+    weighting = _in_words(report["weighting"])
     print(
         f"{report['output']}: {len(report['sources'])} sources, {width} x {height} {report['dtype']}, "
         f"color {report['color']}, {report['backbone']} {report['preset'] or ''} {weighting}, "

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import LossWeighting, smoothing_radius
+from ttd_jax.core.weighting import GradientWeighting, LossWeighting, smoothing_radius
 from ttd_jax.ops.filters import gaussian_kernel, local_mean
 
 LOSS_FLOOR = 1 / 255
@@ -45,24 +45,41 @@ def uni_source_components(
     if kind == "fused":
         fused = model.decode(variables, model.merge(features))
         return jnp.broadcast_to(fused, (count, *fused.shape))
+    stack_of = component_stacks(model, variables, sources, features, kind)
+    return jax.lax.map(
+        lambda m: model.decode(variables, merge_component(model, stack_of(m), m, count, kind)), jnp.arange(count)
+    )
 
-    def alone(m: Array) -> PyTree:
-        only_m = jax.nn.one_hot(m, count, dtype=sources.dtype)[:, None, None, None]
-        return model.merge(features, only_m / model.gain(count))
+
+def component_stacks(
+    model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], features: PyTree, kind: str
+) -> Callable[[Array], PyTree]:
+    """From the index of a source to the M features that its component is merged from; see uni_source_components."""
 
     def beside(m: Array, partner: PyTree | None) -> PyTree:
         if model.independent:
-            return model.merge(_replace_others(features, m, partner))
-        return model.merge(model.encode(variables, _replace_others(sources, m, partner)))
+            return _replace_others(features, m, partner)
+        return model.encode(variables, _replace_others(sources, m, partner))
 
     black = None
     if kind == "black":
         blank = jnp.zeros_like(sources[0])
         black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
-    beside_black, beside_itself = partial(beside, partner=black), partial(beside, partner=None)
-    ways: dict[str, Callable[[Array], PyTree]] = {"alone": alone, "scaled": beside_itself, "black": beside_black}
-    latent_of = ways[kind]
-    return jax.lax.map(lambda m: model.decode(variables, latent_of(m)), jnp.arange(count))
+    ways: dict[str, Callable[[Array], PyTree]] = {
+        "alone": lambda m: features,
+        "scaled": partial(beside, partner=None),
+        "black": partial(beside, partner=black),
+        "fused": lambda m: features,
+    }
+    return ways[kind]
+
+
+def merge_component(model: FusionModel, stack: PyTree, m: Array, count: int, kind: str) -> PyTree:
+    """The latent of source m's component: entry m of the stack without gain if ``"alone"``, else its static fusion."""
+    if kind != "alone":
+        return model.merge(stack)
+    only_m = jax.nn.one_hot(m, count, dtype=jax.tree.leaves(stack)[0].dtype)[:, None, None, None]
+    return model.merge(stack, only_m / model.gain(count))
 
 
 def _only(stack: PyTree) -> PyTree:
@@ -86,11 +103,18 @@ def reconstruction_losses(
     weighting: LossWeighting,
 ) -> Float[Array, "M H W"]:
     """How far each component is from its source, or from another target, as ``loss`` and ``space`` say."""
-    if weighting.space != "image":
+    return RECONSTRUCTION_LOSSES[str(weighting.loss)](*in_space(model, components, targets, str(weighting.space)))
+
+
+def in_space(
+    model: FusionModel, components: Float[Array, "*M H W K"], sources: Float[Array, "*M H W C"], space: str
+) -> tuple[Float[Array, "*M H W K"], Float[Array, "*M H W D"]]:
+    """Components and sources as they are compared in ``"image"``, ``"normalized"`` or ``"mixed"`` space."""
+    if space != "image":
         components = model.normalize(components)
-    if weighting.space == "normalized":
-        targets = model.normalize(targets)
-    return RECONSTRUCTION_LOSSES[str(weighting.loss)](components, targets)
+    if space == "normalized":
+        sources = model.normalize(sources)
+    return components, sources
 
 
 def relative_dominability(
@@ -111,7 +135,9 @@ def relative_dominability(
     return {"exp": jnp.exp, "linear": lambda x: x, "sigmoid": jax.nn.sigmoid}[form](exponent)
 
 
-def weights_from_losses(losses: Float[Array, "M H W"], weighting: LossWeighting) -> Float[Array, "M H W"]:
+def weights_from_losses(
+    losses: Float[Array, "M H W"], weighting: LossWeighting | GradientWeighting
+) -> Float[Array, "M H W"]:
     r"""Fusion weights over the sources (TTD, Eq. 6): :math:`w_m = e^{d_m} / \sum_i e^{d_i}`.
 
     With ``normalization="proportional"`` :math:`w_m = d_m / \sum_i d_i`, with ``"none"`` :math:`w_m = d_m`,

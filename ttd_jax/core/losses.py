@@ -10,6 +10,10 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ttd_jax.ops.filters import gaussian_kernel, local_moments, sobel
+
+_WINDOW = gaussian_kernel(11, 1.5)
+
 
 def squared_error(component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]) -> Float[Array, "*B H W"]:
     r"""Squared difference, averaged over channels: :math:`\ell = \frac1C \sum_c (u_c - x_c)^2`."""
@@ -23,3 +27,45 @@ def absolute_error(component: Float[Array, "*B H W C"], source: Float[Array, "*B
 
 RECONSTRUCTION_LOSSES: dict[str, Callable[..., Array]] = {"mse": squared_error, "l1": absolute_error}
 """Loss by the name that :class:`~ttd_jax.core.weighting.LossWeighting` takes."""
+
+
+def structural_dissimilarity(
+    component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]
+) -> Float[Array, "*B H W"]:
+    r"""One minus SSIM (Wang et al. 2004) around every pixel, averaged over channels.
+
+    Gaussian window of 11 pixels with σ = 1.5 and a data range of 1; images are mirrored at the border, so that every
+    pixel counts alike in the sum over the image.
+    """
+    u, x = (_mirrored(_planes(image), len(_WINDOW) // 2) for image in jnp.broadcast_arrays(component, source))
+    (mean_u, mean_x), (variance_u, variance_x), (covariance,) = local_moments([u, x], _WINDOW, ((0, 1),))
+    luminance = (2 * mean_u * mean_x + 0.01**2) / (mean_u**2 + mean_x**2 + 0.01**2)
+    structure = (2 * covariance + 0.03**2) / (variance_u + variance_x + 0.03**2)
+    return jnp.mean(1 - luminance * structure, axis=-3)
+
+
+def gradient_difference(
+    component: Float[Array, "*B H W C"], source: Float[Array, "*B H W #C"]
+) -> Float[Array, "*B H W"]:
+    """Absolute difference of the image gradients (Sobel, per pixel step), both directions added, channels averaged."""
+    right, down = sobel(_planes(component - source), "symmetric")
+    return jnp.mean(jnp.abs(right) + jnp.abs(down), axis=-3) / 8
+
+
+def _planes(image: Float[Array, "*B H W C"]) -> Float[Array, "*B C H W"]:
+    return jnp.moveaxis(image, -1, -3)
+
+
+def _mirrored(planes: Float[Array, "*B C H W"], radius: int) -> Float[Array, "*B C H2 W2"]:
+    return jnp.pad(planes, [(0, 0)] * (planes.ndim - 2) + [(radius, radius)] * 2, mode="symmetric")
+
+
+FUSION_LOSSES: dict[str, Callable[..., Array]] = {
+    **RECONSTRUCTION_LOSSES,
+    "ssim": structural_dissimilarity,
+    "gradient": gradient_difference,
+}
+"""Losses whose sum over the image :class:`~ttd_jax.core.weighting.GradientWeighting` differentiates, by name."""
+
+LOSS_REACH = {"mse": 0, "l1": 0, "ssim": len(_WINDOW) // 2, "gradient": 1}
+"""How many pixels around its own each of these looks at."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, PyTree
 
 from ttd_jax.core.fusion import Fused
 
@@ -45,3 +45,34 @@ def fuse_in_strips(
     empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], height, *s.shape[2:]), s.dtype), shapes)
     whole = jax.lax.fori_loop(0, -(-height // rows), place, empty)
     return whole._replace(image=whole.image[0])
+
+
+def sum_in_strips(
+    sums: Callable[[Float[Array, "M R W C"], Bool[Array, " R"]], PyTree],
+    sources: Float[Array, "M H W C"],
+    halo: int,
+    rows: int,
+) -> PyTree:
+    """What ``sums(sources, all rows)`` gives, computed ``rows`` rows at a time.
+
+    Args:
+        sums: From sources, and which of their rows count, to arrays that are sums over pixels, none of which depends
+            on a source pixel further than ``halo`` rows away.
+        sources: Sources in [0, 1].
+        halo: That distance.
+        rows: Height of a strip.
+    """
+    height, window = sources.shape[1], rows + 2 * halo
+    if height <= window:
+        return sums(sources, jnp.ones(height, bool))
+
+    def add(index: Array, total: PyTree) -> PyTree:
+        top = jnp.clip(index * rows - halo, 0, height - window)
+        row = top + jnp.arange(window)
+        inside = (row >= index * rows) & (row < (index + 1) * rows)
+        part = sums(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1), inside)
+        return jax.tree.map(jnp.add, total, part)
+
+    shapes = jax.eval_shape(sums, sources[:, :window], jnp.ones(window, bool))
+    nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+    return jax.lax.fori_loop(0, -(-height // rows), add, nothing)

@@ -1,0 +1,209 @@
+"""Gradients of a fusion loss with respect to the sources' features, channel by channel (TTD, section 5.3).
+
+``sources`` is ``(M, H, W, C)`` in [0, 1]. A *feature map* is a leaf of the features with the axes (M, h, w, K); a
+network may have several, and other leaves beside them. Channels are counted over all feature maps side by side, in
+the order of ``jax.tree.leaves``.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PyTree
+
+from ttd_jax.core.dominability import component_stacks, in_space, merge_component
+from ttd_jax.core.losses import FUSION_LOSSES
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.weighting import GradientWeighting
+from ttd_jax.errors import InputError
+from ttd_jax.ops.filters import gaussian_kernel, local_mean
+
+_FINE, _AROUND = gaussian_kernel(7, 1.0), gaussian_kernel(25, 4.0)
+
+DETAIL_REACH = len(_FINE) // 2 + len(_AROUND) // 2
+"""How many pixels around its own :func:`local_detail` looks at."""
+
+_DETAIL_FLOOR = 0.004  # one level of 8 bits: less detail than that is noise
+
+
+def component_gradients(
+    model: FusionModel,
+    variables: Variables,
+    sources: Float[Array, "M H W C"],
+    features: PyTree,
+    weighting: GradientWeighting,
+) -> tuple[Float[Array, "M H W K"], Float[Array, "M H W F"]]:
+    r"""Components, and the size of the loss's derivative with respect to every channel of their sources' features.
+
+    :math:`G^{(m)} = |\partial L(D(f_m), x_m) / \partial f_m|`, one backward pass through the decoder a source.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        sources: Sources in [0, 1].
+        features: What ``model.encode`` made of them.
+        weighting: What is decoded (``component``), compared (``loss``, ``space``), with no option at None.
+
+    Returns:
+        Components in image space, not clipped; and for each source a map a channel, of the size of the image. Maps
+        larger than the image are cut, as networks extend it at the bottom and on the right; smaller ones are enlarged
+        bilinearly.
+
+    Raises:
+        InputError: The network has no feature maps of single sources, or the loss is not one number.
+    """
+    count, *size = sources.shape[:3]
+    kind, loss = str(weighting.component), total_loss(weighting.loss)
+    stack_of = component_stacks(model, variables, sources, features, kind)
+
+    def measure(m: Array) -> tuple[Array, Array]:
+        leaves, tree = jax.tree.flatten(stack_of(m))
+        positions = _feature_maps(leaves, count)
+
+        def decoded(maps: list[Array]) -> tuple[Array, Array]:
+            filled = dict(enumerate(leaves)) | dict(zip(positions, maps, strict=True))
+            stack = jax.tree.unflatten(tree, filled.values())
+            component = model.decode(variables, merge_component(model, stack, m, count, kind))
+            return loss(*in_space(model, component, sources[m], str(weighting.space))), component
+
+        slopes, component = jax.grad(decoded, has_aux=True)([leaves[i] for i in positions])
+        own = [jnp.sum(slope, axis=0) if kind == "scaled" else slope[m] for slope in slopes]
+        return component, jnp.concatenate([_fit(jnp.abs(slope), size) for slope in own], axis=-1)
+
+    return jax.lax.map(measure, jnp.arange(count))
+
+
+def total_loss(loss: str | Callable) -> Callable[[Array, Array], Float[Array, ""]]:
+    """The scalar that is differentiated: a named loss summed over the image, or the user's own function."""
+
+    def total(component: Float[Array, "H W K"], source: Float[Array, "H W C"]) -> Float[Array, ""]:
+        if isinstance(loss, str):
+            return jnp.sum(FUSION_LOSSES[loss](component, source))
+        value = jnp.asarray(loss(component, jnp.broadcast_to(source, component.shape)))
+        if value.shape or not jnp.issubdtype(value.dtype, jnp.floating):
+            name = getattr(loss, "__name__", repr(loss))
+            raise InputError(
+                f"a loss returns one real number for component and source; {name} returned {value.dtype.name} of "
+                f"shape {value.shape}: end it in jnp.mean or jnp.sum"
+            )
+        return value
+
+    return total
+
+
+def count_channels(model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> int:
+    """How many channels there are to choose from, for sources of a shape (M, H, W, C); computes nothing."""
+    sources = jax.ShapeDtypeStruct(shape, jnp.float32)
+    leaves = jax.tree.leaves(jax.eval_shape(model.encode, variables, sources))
+    return sum(leaves[i].shape[-1] for i in _feature_maps(leaves, shape[0]))
+
+
+def _feature_maps(leaves: list, count: int) -> list[int]:
+    """Which leaves of the features hold a map of each source."""
+    found = [i for i, leaf in enumerate(leaves) if leaf.ndim == 4 and leaf.shape[0] == count]
+    if not found:
+        raise InputError(
+            f"gradients need features (M, H, W, C), a map for each of the {count} sources; this network has "
+            f"{', '.join(str(leaf.shape) for leaf in leaves)}: use weighting='loss'"
+        )
+    return found
+
+
+def _fit(maps: Float[Array, "h w K"], size: list[int]) -> Float[Array, "H W K"]:
+    """Maps of another size than the image in its size."""
+    height, width = size
+    if maps.shape[0] >= height and maps.shape[1] >= width:
+        return maps[:height, :width]
+    return jax.image.resize(maps, (height, width, maps.shape[-1]), "linear")
+
+
+class ChannelSums(NamedTuple):
+    """What is known of every channel, summed over pixels and sources, so that parts of an image add up.
+
+    Attributes:
+        values: How many gradients of a channel were summed.
+        size: The gradients themselves.
+        agreement: Product of a channel's preference for a source and that of the local detail.
+        spread: Square of a channel's preference.
+        detail: Square of the detail's preference.
+    """
+
+    values: Float[Array, ""]
+    size: Float[Array, " F"]
+    agreement: Float[Array, " F"]
+    spread: Float[Array, " F"]
+    detail: Float[Array, ""]
+
+
+def channel_sums(
+    magnitudes: Float[Array, "M H W F"], sources: Float[Array, "M H W C"], rows: Bool[Array, " H"], score: bool
+) -> ChannelSums:
+    r"""The sums over some rows.
+
+    A channel's preference for source m is :math:`1 - g_m / \bar g`, with the mean :math:`\bar g` over the sources at
+    that pixel: it is above 0 where the source would get more weight, whatever the units of the channel.
+
+    Args:
+        magnitudes: What :func:`component_gradients` gave.
+        sources: Sources in [0, 1].
+        rows: Which rows count.
+        score: Whether channels will be compared; else all but the sizes stay 0.
+    """
+    count, _, width, channels = magnitudes.shape
+    inside = rows[:, jnp.newaxis].astype(magnitudes.dtype)
+    values = count * width * jnp.sum(inside)
+    sizes = _pixel_sums(magnitudes, inside)
+    if not score:
+        nothing = jnp.zeros(channels, magnitudes.dtype)
+        return ChannelSums(values, sizes, nothing, nothing, jnp.zeros((), magnitudes.dtype))
+    mean = jnp.mean(magnitudes, axis=0)
+    preference = jnp.where(mean > 0, 1 - magnitudes / jnp.where(mean > 0, mean, 1), 0)
+    detail = jnp.log(local_detail(sources))
+    detail = (detail - jnp.mean(detail, axis=0)).astype(magnitudes.dtype)
+    return ChannelSums(
+        values,
+        sizes,
+        _pixel_sums(preference, inside * detail),
+        _pixel_sums(preference**2, inside),
+        jnp.sum(inside * detail**2),
+    )
+
+
+def channel_mix(weighting: GradientWeighting, sums: ChannelSums) -> tuple[Float[Array, " F"], Int[Array, ""] | None]:
+    """What each channel's gradient is multiplied by before they are added up, and the channel if ``"auto"`` chose it.
+
+    Each chosen channel is divided by its mean and by the number of chosen ones. A channel whose gradient is zero
+    everywhere counts as chosen and adds nothing. An index beyond the last channel gives NaN.
+    """
+    channels = len(sums.size)
+    mean = sums.size / sums.values
+    inverse = jnp.where(mean == 0, 0, 1 / jnp.where(mean == 0, 1, mean))
+    if weighting.channel == "mean":
+        return inverse / channels, None
+    index = jnp.argmax(channel_scores(sums)) if weighting.channel == "auto" else jnp.atleast_1d(weighting.channel)
+    chosen = jnp.mean(jnp.atleast_2d(jax.nn.one_hot(index, channels, dtype=mean.dtype)), axis=0)
+    known = jnp.all((index >= 0) & (index < channels))
+    return jnp.where(known, chosen * inverse, jnp.nan), index if weighting.channel == "auto" else None
+
+
+def channel_scores(sums: ChannelSums) -> Float[Array, " F"]:
+    """The number by which ``"auto"`` compares channels: the cosine between a channel's preferences and the detail's."""
+    return sums.agreement / jnp.sqrt(jnp.maximum(sums.spread * sums.detail, 1e-30))
+
+
+def local_detail(sources: Float[Array, "M H W C"]) -> Float[Array, "M H W"]:
+    """How much fine structure a source has around each pixel: what a Gaussian (σ = 1) takes away, averaged (σ = 4)."""
+    grey = jnp.mean(sources, axis=-1)
+    return _smooth(jnp.abs(grey - _smooth(grey, _FINE)), _AROUND) + _DETAIL_FLOOR
+
+
+def _smooth(planes: Float[Array, "M H W"], kernel: tuple[float, ...]) -> Float[Array, "M H W"]:
+    radius = len(kernel) // 2
+    return local_mean(jnp.pad(planes, ((0, 0), (radius, radius), (radius, radius)), mode="edge"), kernel)
+
+
+def _pixel_sums(maps: Float[Array, "M H W F"], by: Float[Array, "..."]) -> Float[Array, " F"]:
+    """Sums of maps times ``by``, as a product of matrices: XLA on CPU takes far longer for a reduction."""
+    factors = jnp.broadcast_to(by, maps.shape[:3]).reshape(-1)
+    return jnp.matmul(factors, maps.reshape(-1, maps.shape[-1]), precision=jax.lax.Precision.HIGHEST)
