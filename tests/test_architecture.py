@@ -27,8 +27,19 @@ MAY_IMPORT = {
     "backbones": {"core", "ops", "io"},
     "inputs": {"io", "ops"},
     "pipeline": {"core", "ops"},
+    "explanation": {"core", "ops"},
     "result": {"io"},
-    "api": {"backbones", "core", "inputs", "io", "ops", "pipeline", "result", "root"},  # root: the version
+    "api": {
+        "backbones",
+        "core",
+        "explanation",
+        "inputs",
+        "io",
+        "ops",
+        "pipeline",
+        "result",
+        "root",
+    },  # root: the version
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
     "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
@@ -147,6 +158,7 @@ def test_public_signatures():
         "recipe=None",
         "color='auto'",
         "dtype=None",
+        "explain=False",
     ]
     assert parameters(ttd_jax.load_backbone) == ["name=None", "checkpoint=None", "**options"]
     assert parameters(ttd_jax.Fuser)[:2] == ["backbone=None", "weighting='loss'"]
@@ -157,7 +169,7 @@ def test_public_signatures():
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 6
+    assert len(keyword_only) == 7
 
 
 def module_name(path: Path) -> str:

@@ -98,8 +98,8 @@ def generalization_bound(
 
 
 def pixel_mean(maps: Float[Array, "*B H W"]) -> Float[Array, "*B"]:
-    """Mean over the pixels, row by row first, which keeps the digits that one long float32 sum would lose."""
-    return jnp.mean(jnp.mean(maps, axis=-1), axis=-1)
+    """Mean over the pixels."""
+    return jnp.mean(maps, axis=(-2, -1))
 
 
 def _distances(image: Float[Array, "H W C"], sources: Float[Array, "M H W #C"]) -> Float[Array, "M H W"]:
@@ -107,7 +107,9 @@ def _distances(image: Float[Array, "H W C"], sources: Float[Array, "M H W #C"]) 
 
 
 def _centered(maps: Float[Array, "M H W"]) -> Float[Array, "M H W"]:
-    return maps - pixel_mean(maps)[:, jnp.newaxis, jnp.newaxis]
+    """Maps less their means, exactly 0 for a constant one: its mean would be off by rounding, so a pixel goes first."""
+    shifted = maps - maps[:, :1, :1]
+    return shifted - pixel_mean(shifted)[:, jnp.newaxis, jnp.newaxis]
 
 
 def _spread(maps: Float[Array, "M H W"]) -> Float[Array, " M"]:
