@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "pipeline": {"core", "ops"},
     "explanation": {"core", "ops"},
     "result": {"io"},
+    "figures": {"ops", "result"},
     "api": {
         "backbones",
         "core",
@@ -42,12 +43,20 @@ MAY_IMPORT = {
     },  # root: the version
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
+    "cli": {"api", "backbones", "comparison", "figures", "inputs", "io", "metrics", "training", "root"},
     "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
 CHECKPOINTS = PACKAGE / "io" / "checkpoints.py"  # the one file of io that needs jax
-WITHOUT_JAX = {"cli", "errors", "inputs", "io", "result", "root"}  # before a subcommand runs, nothing loads jax
+WITHOUT_JAX = {
+    "cli",
+    "errors",
+    "figures",
+    "inputs",
+    "io",
+    "result",
+    "root",
+}  # before a subcommand runs, nothing loads jax
 FORBIDDEN = {"torch", "torchvision", "convert", "ttd_jax_convert", "cv2", "tests"}
 
 
