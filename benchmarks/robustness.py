@@ -78,14 +78,15 @@ def noise_study(
                 fuser = Fuser(damaged, weighting=weighting)
                 for p, pair in enumerate(pairs):
                     fused = jnp.asarray(fuser(list(pair.sources)).image)
-                    row[seed, k, p] = _measure(fused, jnp.asarray(pair.sources))
+                    row[seed, k, p] = measure(fused, jnp.asarray(pair.sources))
         if not level:
             row[1:] = row[0]
     return found
 
 
 @jax.jit
-def _measure(fused, sources):
+def measure(fused, sources):
+    """The ``METRICS`` of one fused image, in their order."""
     return jnp.stack([jnp.asarray(metric(fused, sources), jnp.float32) for metric in METRICS.values()])
 
 
@@ -197,7 +198,7 @@ def main() -> None:
     backbone = load_backbone(None, options.checkpoint)
     fuser, own = Fuser(backbone), own_pairs()
     pairs = load_pairs(options.data, options.size) if options.data else own
-    pairs = {task: _spaced(members, options.most) for task, members in pairs.items()}
+    pairs = {task: spaced(members, options.most) for task, members in pairs.items()}
     figures = {}
     if "mask" in asked:
         print_mask(mask_study(fuser, pairs))
@@ -215,7 +216,7 @@ def main() -> None:
             draw().savefig(options.figures / f"robustness_{name}.png", dpi=110)
 
 
-def _spaced(members: list[Pair], most: int) -> list[Pair]:
+def spaced(members: list[Pair], most: int) -> list[Pair]:
     """At most so many, evenly spaced over the list."""
     return [members[i] for i in np.unique(np.linspace(0, len(members) - 1, most).round().astype(int))]
 
