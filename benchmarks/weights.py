@@ -11,6 +11,7 @@ weight, static and dynamic fusion.
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,19 +61,19 @@ def fade(image: np.ndarray, degree: float) -> np.ndarray:
     return np.rint((1 - degree) * image + degree * image.mean()).astype(np.uint8)
 
 
-def mean_weight(
+def weights_of(
     fuser: Fuser, pairs: list[Pair], change: Callable[[np.ndarray], np.ndarray], inside: bool = False
-) -> float:
-    """The weight of a changed source, over pairs and over which source is changed."""
-    found = []
-    for pair in pairs:
+) -> np.ndarray:
+    """The mean weight of a changed source, inside the box or over the image: a row a pair, a column a source."""
+    found = np.empty((len(pairs), 2))
+    for row, pair in zip(found, pairs, strict=True):
         for m in range(2):
             sources = list(pair.sources)
             sources[m] = change(sources[m])
             weights = fuser(sources).weights
             assert weights is not None
-            found.append(weights[m][box(sources[m].shape)].mean() if inside else weights[m].mean())
-    return float(np.mean(found))
+            row[m] = weights[m][box(sources[m].shape)].mean() if inside else weights[m].mean()
+    return found
 
 
 def figure(backbone: Backbone, pairs: dict[str, list[Pair]], height: int = 160) -> Image.Image:
@@ -106,9 +107,9 @@ def main() -> None:
     print("|---" * (4 + len(DEGREES)) + "|")
     for task, members in pairs.items():
         cells = [
-            mean_weight(fuser, members, np.copy, inside=True),
-            mean_weight(fuser, members, hide, inside=True),
-            *(mean_weight(fuser, members, lambda image, d=degree: fade(image, d)) for degree in DEGREES),
+            weights_of(fuser, members, np.copy, inside=True).mean(),
+            weights_of(fuser, members, hide, inside=True).mean(),
+            *(weights_of(fuser, members, partial(fade, degree=degree)).mean() for degree in DEGREES),
         ]
         print(f"| {task} | {len(members)} | " + " | ".join(f"{value:.3f}" for value in cells) + " |", flush=True)
     if options.figure:

@@ -27,11 +27,14 @@ MAY_IMPORT = {
     "backbones": {"core", "ops", "io"},
     "inputs": {"io", "ops"},
     "pipeline": {"core", "ops"},
+    "explanation": {"core", "ops"},
     "result": {"io"},
     "weightings": {"core"},
+    "figures": {"ops", "result"},
     "api": {
         "backbones",
         "core",
+        "explanation",
         "inputs",
         "io",
         "ops",
@@ -42,12 +45,20 @@ MAY_IMPORT = {
     },  # root: the version
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
+    "cli": {"api", "backbones", "comparison", "figures", "inputs", "io", "metrics", "training", "root"},
     "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
 CHECKPOINTS = PACKAGE / "io" / "checkpoints.py"  # the one file of io that needs jax
-WITHOUT_JAX = {"cli", "errors", "inputs", "io", "result", "root"}  # before a subcommand runs, nothing loads jax
+WITHOUT_JAX = {
+    "cli",
+    "errors",
+    "figures",
+    "inputs",
+    "io",
+    "result",
+    "root",
+}  # before a subcommand runs, nothing loads jax
 FORBIDDEN = {"torch", "torchvision", "convert", "ttd_jax_convert", "cv2", "tests"}
 
 
@@ -159,6 +170,7 @@ def test_public_signatures():
         "recipe=None",
         "color='auto'",
         "dtype=None",
+        "explain=False",
     ]
     assert parameters(ttd_jax.load_backbone) == ["name=None", "checkpoint=None", "**options"]
     assert parameters(ttd_jax.Fuser)[:2] == ["backbone=None", "weighting='loss'"]
@@ -169,7 +181,7 @@ def test_public_signatures():
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 6
+    assert len(keyword_only) == 7
 
 
 def module_name(path: Path) -> str:

@@ -15,6 +15,7 @@ from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
+from ttd_jax.explanation import theory_report
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels, fuse_pixels_batch
@@ -33,6 +34,7 @@ def fuse(
     recipe: str | None = None,
     color: str = "auto",
     dtype: Any = None,
+    explain: bool = False,
 ) -> FusionResult:
     """Fuses registered images of one scene into one.
 
@@ -53,6 +55,8 @@ def fuse(
             else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
             ``"gray"`` drops colour.
         dtype: Pixel type of the returned image; None for the deepest among the sources, float32 for radiance.
+        explain: Also fuse by the static rule, and put the covariances of weights and losses and the terms of the
+            paper's bound for both into ``report["theory"]`` (docs/theory.md).
 
     Returns:
         The fused image with its weights, losses, components and a report.
@@ -71,7 +75,7 @@ def fuse(
         backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
-    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources)
+    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources, explain=explain)
 
 
 class Fuser:
@@ -111,8 +115,12 @@ class Fuser:
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
         self._compiled: dict[Any, Any] = {}
 
-    def __call__(self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources) -> FusionResult:
+    def __call__(
+        self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources, *, explain: bool = False
+    ) -> FusionResult:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
+        if explain and self._weighting is None:
+            raise InputError("static fusion has no losses to explain: use weighting='loss' and a network with recipes")
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
         order = _source_order(self.backbone, checked)
@@ -129,14 +137,14 @@ class Fuser:
         report["reference"] = checked.roles[checked.reference]
         report["remarks"] = [*checked.remarks, *_remarks_on(self.backbone, self._model, len(order))]
         back = np.argsort(order)
-        return FusionResult(
-            from_float(image, self.dtype or checked.dtype),
-            weights=_reorder(fused["weights"], back),
-            losses=_reorder(fused["losses"], back),
-            components=_reorder(fused["components"], back),
-            report=report,
-            metadata=checked.metadata,
-        )
+        arrays = {name: _reorder(fused[name], back) for name in ("weights", "losses", "components")}
+        if explain:
+            static = fuse_pixels(
+                self.backbone.model, self.backbone.variables, None, stack, np.array(colored), rule=rule
+            )
+            report["theory"] = theory_report(checked.roles, stack[back], rule, fused["image"], arrays, static)
+        image = from_float(image, self.dtype or checked.dtype)
+        return FusionResult(image, **arrays, report=report, metadata=checked.metadata)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.

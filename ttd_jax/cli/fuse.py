@@ -30,13 +30,24 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_fusion_arguments(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
+    parser.add_argument("--save-weights", metavar="FILE", help="also write the weight maps side by side, 16-bit grey")
+    parser.add_argument("--save-static", metavar="FILE", help="also write the static fusion, for comparison")
+    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
+    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    runtime.add_arguments(parser)
+    parser.set_defaults(run=run)
+
+
+def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to fuse and how: the arguments of every subcommand that fuses."""
     parser.add_argument(
         "sources",
         nargs="+",
         metavar="SOURCE",
         help="image or folder, or ROLE=PATH with a role such as visible, infrared, mri, pet, under, over, near, far",
     )
-    parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
     parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
     parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
     parser.add_argument("--weighting", choices=("loss", "gradient", "static"), default="loss", help="default: loss")
@@ -53,12 +64,6 @@ def add_parser(subparsers: Any) -> None:
         default="auto",
         help="auto keeps colour if any source has it (default)",
     )
-    parser.add_argument("--save-weights", metavar="FILE", help="also write the weight maps side by side, 16-bit grey")
-    parser.add_argument("--save-static", metavar="FILE", help="also write the static fusion, for comparison")
-    parser.add_argument("--overwrite", action="store_true", help="replace existing files")
-    parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    runtime.add_arguments(parser)
-    parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -105,7 +110,7 @@ def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
 def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     from ttd_jax.inputs import check_sources
 
-    outputs = _check_outputs(options, paths)
+    outputs = check_files([options.output, options.save_weights, options.save_static], paths, options.overwrite)
     checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
     report = _fuse_one(_make_fusers(options), checked, outputs, options.overwrite)
     _tell(report, options.json)
@@ -186,16 +191,20 @@ def _fuse_one(fusers: tuple[Any, Any], sources: Any, outputs: list[Path | None],
     return {"output": str(output), **result.report}
 
 
-def _check_outputs(options: argparse.Namespace, paths: list[Path]) -> list[Path | None]:
-    """The three output files, checked before anything is computed."""
+def check_files(names: list[str | None], paths: list[Path], overwrite: bool) -> list[Path | None]:
+    """Output files, those that are asked for, checked before anything is computed.
+
+    Raises:
+        InputError: One can not be written, exists already, or is a source or another output.
+    """
     from ttd_jax.io.atomic import check_output
     from ttd_jax.io.images import check_writable
 
-    outputs = [Path(name) if name else None for name in (options.output, options.save_weights, options.save_static)]
+    outputs = [Path(name) if name else None for name in names]
     for path in filter(None, outputs):
         if path.is_dir():
             raise InputError(f"output {path} is a folder: name a file, since the sources are files")
-        check_output(check_writable(path), options.overwrite)
+        check_output(check_writable(path), overwrite)
     _refuse_clashes(outputs, paths)
     return outputs
 
