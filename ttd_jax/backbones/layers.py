@@ -9,31 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.backbones.strips import map_strips, scan_strips
+from ttd_jax.ops.conv import conv, replicate_conv, zero_pad
 
-
-def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``)."""
-    return _pad(x, radius, "edge")
-
-
-def reflect_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``)."""
-    return _pad(x, radius, "reflect")
-
-
-def zero_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by zeros."""
-    return _pad(x, radius, "constant")
-
-
-def _pad(x: Array, radius: int, mode: str) -> Array:
-    widths = [(0, 0)] * (x.ndim - 3) + [(radius, radius), (radius, radius), (0, 0)]
-    return jnp.pad(x, widths, mode=mode)
+BATCH_NORM_EPSILON = 1e-5
 
 
 def batch_norm(name: str | None = None) -> nn.BatchNorm:
     """Batch normalisation by its running statistics."""
-    return nn.BatchNorm(use_running_average=True, epsilon=1e-5, name=name)
+    return nn.BatchNorm(use_running_average=True, epsilon=BATCH_NORM_EPSILON, name=name)
 
 
 def layer_norm() -> nn.LayerNorm:
@@ -118,41 +101,6 @@ class PointwiseConv(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
-def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3 C"]) -> Float[Array, "*B H W C"]:
-    """A 3x3 convolution of padded maps, each channel for itself.
-
-    Nine shifted multiply-adds: XLA's grouped convolution takes twenty times as long on CPU.
-    """
-    height, width = padded.shape[-3] - 2, padded.shape[-2] - 2
-    shifted = [
-        padded[..., row : row + height, column : column + width, :] * kernel[row, column]
-        for row in range(3)
-        for column in range(3)
-    ]
-    return sum(shifted[1:], start=shifted[0])
-
-
-def conv(
-    padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C K"], dilation: int = 1
-) -> Float[Array, "*B H W K"]:
-    """A convolution of padded maps, with an odd kernel and this many pixels from tap to tap.
-
-    Computed with zeros around and cut: without padding, XLA on CPU lays out every pixel's neighbourhood before it
-    multiplies, which takes three to ten times as long (``python -m benchmarks.convolutions``).
-    """
-    batch, reach = padded.shape[:-3], kernel.shape[0] // 2 * dilation
-    y = jax.lax.conv_general_dilated(
-        padded.reshape(-1, *padded.shape[-3:]),
-        kernel,
-        (1, 1),
-        "SAME",
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    y = y[:, reach : y.shape[1] - reach, reach : y.shape[2] - reach]
-    return y.reshape(*batch, *y.shape[1:])
-
-
 class ReplicateConv(nn.Module):
     """A convolution of maps extended by their outermost pixels.
 
@@ -173,7 +121,7 @@ class ReplicateConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
-        y = conv(replicate_pad(x, self.size // 2 * self.dilation), kernel, self.dilation)
+        y = replicate_conv(x, kernel, self.dilation)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
