@@ -1,6 +1,6 @@
 """Convolutions of padded maps on CPU: without padding of their own, and zero-padded with the border cut off.
 
-``python -m benchmarks.convolutions``. Both give the same numbers; ``ttd_jax.backbones.layers.conv`` is the second way.
+``python -m benchmarks.convolutions``. Both give the same numbers; ``ttd_jax.ops.conv.conv`` is the second way.
 Medians of alternating runs, 3x3 kernels.
 """
 
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ttd_jax.backbones.layers import conv
+from ttd_jax.ops.conv import conv
 
 SHAPES = ((16, 82, 82, 32, 32), (1, 482, 642, 32, 32), (1, 482, 642, 64, 64), (1, 482, 642, 128, 16))
 """Images, height and width with padding, channels in and out."""

@@ -13,12 +13,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
-from ttd_jax.backbones.layers import Conv3x3, Kernel, PointwiseConv, depthwise_conv, in_turn, reflect_pad
+from ttd_jax.backbones.layers import Conv3x3, Kernel, PointwiseConv, in_turn
 from ttd_jax.backbones.restormer import BaseBlock, TransformerBlock
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
+from ttd_jax.ops.conv import depthwise_conv, reflect_pad
 
 CHANNELS = 64
 HEADS = 8

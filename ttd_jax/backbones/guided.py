@@ -12,12 +12,11 @@ from ttd_jax.backbones.layers import (
     KernelAndBias,
     PointwiseConv,
     channel_attention,
-    depthwise_conv,
     in_turn,
-    replicate_pad,
 )
 from ttd_jax.backbones.strips import map_strips
 from ttd_jax.backbones.swin import ContextTransformer
+from ttd_jax.ops.conv import depthwise_conv, replicate_pad
 
 KERNEL = 7
 

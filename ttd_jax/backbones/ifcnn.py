@@ -2,6 +2,9 @@
 
 Module names equal the state-dict keys of the authors' checkpoints, so that the converter's table stays short.
 Grey sources are repeated to three channels, as the authors do; the output always has three.
+
+The linen network computes layer by layer, as the authors do. The fusion model gives the same with fewer layers, folded
+from the same variables inside the compiled function, where they cost next to nothing (``docs/speed.md``).
 """
 
 from dataclasses import dataclass, field
@@ -11,9 +14,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
-from ttd_jax.backbones.layers import ReplicateConv, batch_norm
+from ttd_jax.backbones.layers import BATCH_NORM_EPSILON, ReplicateConv, batch_norm
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax.ops.conv import compose, conv, large_enough, mend_border, replicate_conv, replicate_pad
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -53,10 +57,18 @@ class IFCNNNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class IFCNN(RuleModel):
-    """IFCNN as a fusion model in image space: ImageNet normalisation in, de-normalisation out, no clipping."""
+    """IFCNN as a fusion model in image space: ImageNet normalisation in, de-normalisation out, no clipping.
+
+    Attributes:
+        network: The linen module, whose variables a checkpoint has.
+        rule: ``"max"``, ``"mean"`` or ``"sum"``.
+        plain: Whether to compute layer by layer by that module, with the same result: the reference of tests and
+            timings.
+    """
 
     network: nn.Module = field(default_factory=IFCNNNetwork)
     rule: str = "max"
+    plain: bool = False
 
     @property
     def halo(self) -> tuple[int, int]:
@@ -68,13 +80,43 @@ class IFCNN(RuleModel):
         return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
 
     def encode(self, variables, sources: Float[Array, "M H W C"]) -> Float[Array, "M H W 64"]:
-        """Features of each source, grey or RGB in [0, 1]."""
-        return super().encode(variables, self.normalize(sources))
+        """Features of each source, grey or RGB in [0, 1].
+
+        Nothing but linear layers up to the ReLU, so they are one convolution of 9x9, of a single channel for grey
+        sources. Only the outermost pixels differ, since both layers extend their own input: there it is layer by layer.
+        """
+        if self.plain or not large_enough(sources, 5):
+            return super().encode(variables, self.normalize(sources))
+        params = variables["params"]
+        first = params["conv1"]["kernel"] / jnp.array(IMAGENET_STD)[:, jnp.newaxis]
+        offset = jnp.sum(first * jnp.array(IMAGENET_MEAN)[:, jnp.newaxis], axis=(0, 1, 2))
+        if sources.shape[-1] == 1:
+            first = jnp.sum(first, axis=2, keepdims=True)
+        second, bias = _folded(variables, "conv2")
+        bias -= offset @ jnp.sum(second, axis=(0, 1))
+
+        def border(strip, near):
+            return near(replicate_conv(near(replicate_conv(strip, first), 2), second), 1)
+
+        y = conv(replicate_pad(sources, 4), compose(first, second))
+        return nn.relu(mend_border(y, sources, border, context=5) + bias)
 
     def decode(self, variables, latent: Float[Array, "H W 64"], residual=None) -> Float[Array, "H W 3"]:
         """The RGB image of a latent, in image space."""
-        normalized = super().decode(variables, latent)
-        return normalized * jnp.array(IMAGENET_STD) + jnp.array(IMAGENET_MEAN)
+        std, mean = jnp.array(IMAGENET_STD), jnp.array(IMAGENET_MEAN)
+        if self.plain:
+            return super().decode(variables, latent) * std + mean
+        kernel, bias = _folded(variables, "conv3")
+        last = variables["params"]["conv4"]
+        hidden = nn.relu(replicate_conv(latent, kernel) + bias)
+        return hidden @ (last["kernel"][0, 0] * std) + (last["bias"] * std + mean)
+
+
+def _folded(variables, block: str) -> tuple[Float[Array, "3 3 64 64"], Float[Array, "64"]]:
+    """Kernel and bias of a :class:`ConvBlock`'s convolution with its batch normalisation."""
+    layer, running = variables["params"][block], variables["batch_stats"][block]["bn"]
+    scale = layer["bn"]["scale"] / jnp.sqrt(running["var"] + BATCH_NORM_EPSILON)
+    return layer["conv"]["kernel"] * scale, layer["bn"]["bias"] - running["mean"] * scale
 
 
 def _abstract(model: IFCNN):

@@ -15,11 +15,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import abstract_variables
-from ttd_jax.backbones.layers import reflect_pad
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Variables
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.checkpoints import load_variables, read_manifest
+from ttd_jax.ops.conv import reflect_pad
 
 _SMALLEST = 16  # pixels a side, which four halvings leave one of
 

@@ -1,7 +1,6 @@
 """Building blocks shared by the backbones, with PyTorch's defaults and channels last."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import flax.linen as nn
 import jax
@@ -10,31 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.backbones.strips import map_strips, scan_strips
+from ttd_jax.ops.conv import conv, replicate_conv, zero_pad
 
-
-def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``)."""
-    return _pad(x, radius, "edge")
-
-
-def reflect_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``)."""
-    return _pad(x, radius, "reflect")
-
-
-def zero_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by zeros."""
-    return _pad(x, radius, "constant")
-
-
-def _pad(x: Array, radius: int, mode: str) -> Array:
-    widths = [(0, 0)] * (x.ndim - 3) + [(radius, radius), (radius, radius), (0, 0)]
-    return jnp.pad(x, widths, mode=mode)
+BATCH_NORM_EPSILON = 1e-5
 
 
 def batch_norm(name: str | None = None) -> nn.BatchNorm:
     """Batch normalisation by its running statistics."""
-    return nn.BatchNorm(use_running_average=True, epsilon=1e-5, name=name)
+    return nn.BatchNorm(use_running_average=True, epsilon=BATCH_NORM_EPSILON, name=name)
 
 
 def layer_norm() -> nn.LayerNorm:
@@ -119,64 +101,6 @@ class PointwiseConv(nn.Module):
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
-def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3 C"]) -> Float[Array, "*B H W C"]:
-    """A 3x3 convolution of padded maps, each channel for itself.
-
-    Nine shifted multiply-adds: XLA's grouped convolution takes twenty times as long on CPU.
-    """
-    height, width = padded.shape[-3] - 2, padded.shape[-2] - 2
-    shifted = [
-        padded[..., row : row + height, column : column + width, :] * kernel[row, column]
-        for row in range(3)
-        for column in range(3)
-    ]
-    return sum(shifted[1:], start=shifted[0])
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def conv(
-    padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C K"], dilation: int = 1
-) -> Float[Array, "*B H W K"]:
-    """A convolution of padded maps, with an odd kernel and this many pixels from tap to tap.
-
-    Computed with zeros around and cut: without padding, XLA on CPU lays out every pixel's neighbourhood before it
-    multiplies, which takes three to ten times as long (``python -m benchmarks.convolutions``). The derivative with
-    respect to the maps is a convolution of the same kind: the one that jax derives has a kernel whose axes XLA does
-    not put in order inside a loop, where it then takes twenty times as long (``python -m benchmarks.gradient``).
-    """
-    reach = kernel.shape[0] // 2 * dilation
-    y = _conv_in_zeros(padded, kernel, dilation)
-    return y[..., reach : y.shape[-3] - reach, reach : y.shape[-2] - reach, :]
-
-
-def _conv_in_zeros(x: Array, kernel: Array, dilation: int) -> Array:
-    """A convolution of maps with zeros around, of their own size."""
-    y = jax.lax.conv_general_dilated(
-        x.reshape(-1, *x.shape[-3:]),
-        kernel,
-        (1, 1),
-        "SAME",
-        rhs_dilation=(dilation, dilation),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )
-    return y.reshape(*x.shape[:-3], *y.shape[1:])
-
-
-def _conv_forward(padded, kernel, dilation):
-    return conv(padded, kernel, dilation), (padded, kernel)
-
-
-def _conv_backward(dilation, residuals, slope):
-    padded, kernel = residuals
-    slope = zero_pad(slope, kernel.shape[0] // 2 * dilation)
-    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    (of_kernel,) = jax.vjp(lambda k: _conv_in_zeros(padded, k, dilation), kernel)[1](slope)
-    return _conv_in_zeros(slope, turned, dilation), of_kernel
-
-
-conv.defvjp(_conv_forward, _conv_backward)
-
-
 class ReplicateConv(nn.Module):
     """A convolution of maps extended by their outermost pixels.
 
@@ -197,7 +121,7 @@ class ReplicateConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
-        y = conv(replicate_pad(x, self.size // 2 * self.dilation), kernel, self.dilation)
+        y = replicate_conv(x, kernel, self.dilation)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 

@@ -14,11 +14,12 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
-from ttd_jax.backbones.layers import Conv3x3, KernelAndBias, PointwiseConv, conv, reflect_pad
+from ttd_jax.backbones.layers import Conv3x3, KernelAndBias, PointwiseConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
+from ttd_jax.ops.conv import conv, reflect_pad
 
 ROLES = ("visible", "infrared")
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.layers import Kernel, channel_attention, conv, depthwise_conv, gelu, layer_norm, zero_pad
+from ttd_jax.backbones.layers import Kernel, channel_attention, gelu, layer_norm
 from ttd_jax.backbones.strips import map_strips
+from ttd_jax.ops.conv import conv, depthwise_conv, zero_pad
 
 
 class TransposedAttention(nn.Module):

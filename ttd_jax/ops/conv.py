@@ -1,0 +1,167 @@
+"""Convolutions of feature maps, channels last, in the way that takes least time where they run.
+
+Maps are ``(..., H, W, C)``, kernels ``(S, S, C, K)`` with odd S; correlation, as in every network. :func:`conv` is for
+maps that are padded already, :func:`replicate_conv` pads by the outermost pixels. Both give what the textbook's sum
+gives but for rounding. What was tried and measured is in ``benchmarks/NOTES.md``.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float
+
+_LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def conv(
+    padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C K"], dilation: int = 1
+) -> Float[Array, "*B H W K"]:
+    """A convolution of padded maps, with this many pixels from tap to tap.
+
+    Computed with zeros around and cut: without padding, XLA on CPU lays out every pixel's neighbourhood before it
+    multiplies, which takes three to ten times as long for maps of many channels (``python -m benchmarks.convolutions``)
+    and half as long for maps of one. Other backends take padded maps as they are.
+    """
+    if jax.default_backend() != "cpu" or padded.shape[-1] == 1:
+        return _conv(padded, kernel, dilation, "VALID")
+    reach = kernel.shape[0] // 2 * dilation
+    y = _same_conv(padded, kernel, dilation)
+    return y[..., reach : y.shape[-3] - reach, reach : y.shape[-2] - reach, :]
+
+
+def replicate_conv(
+    x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"], dilation: int = 1
+) -> Float[Array, "*B H W K"]:
+    """A convolution of maps extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``).
+
+    Zeros around the maps give the same but along the border, which is then computed again from the few pixels next to
+    it: the large maps are neither copied for their padding nor cut afterwards.
+    """
+    reach = kernel.shape[0] // 2 * dilation
+
+    def padded_conv(maps: Array) -> Array:
+        return conv(replicate_pad(maps, reach), kernel, dilation)
+
+    if x.shape[-1] == 1 or not large_enough(x, 8 * reach):
+        return padded_conv(x)
+    y = _same_conv(x, kernel, dilation)
+    return mend_border(y, x, lambda strip, near: near(padded_conv(strip), reach), context=2 * reach)
+
+
+def mend_border(
+    y: Float[Array, "*B H W K"], x: Float[Array, "*B H W C"], compute: Callable[..., Array], context: int
+) -> Float[Array, "*B H W K"]:
+    """Maps with their outermost pixels replaced, on all four sides.
+
+    Args:
+        y: Maps that are right but along the border.
+        x: What they were made from.
+        compute: From the ``context`` pixels of x next to one side, and a function ``near(maps, count)`` that keeps so
+            many pixels of any maps next to that side, to the right values along it.
+        context: Pixels from the border inwards that it takes to compute them.
+    """
+    for axis in (-3, -2):
+        for at_end in (False, True):
+
+            def near(maps: Array, count: int, axis: int = axis, at_end: bool = at_end) -> Array:
+                first = maps.shape[axis] - count if at_end else 0
+                return lax.slice_in_dim(maps, first, first + count, axis=axis)
+
+            right = compute(near(x, context), near)
+            first = y.shape[axis] - right.shape[axis] if at_end else 0
+            y = lax.dynamic_update_slice_in_dim(y, right, first, axis=axis)
+    return y
+
+
+def large_enough(x: Float[Array, "*B H W C"], least: int) -> bool:
+    """Whether height and width are known while tracing, and at least so many pixels."""
+    return all(isinstance(n, int) and n >= least for n in x.shape[-3:-1])
+
+
+def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
+    """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``)."""
+    return _pad(x, radius, "edge")
+
+
+def reflect_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
+    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``)."""
+    return _pad(x, radius, "reflect")
+
+
+def zero_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
+    """Both image axes extended by zeros."""
+    return _pad(x, radius, "constant")
+
+
+def _pad(x: Array, radius: int, mode: str) -> Array:
+    widths = [(0, 0)] * (x.ndim - 3) + [(radius, radius), (radius, radius), (0, 0)]
+    return jnp.pad(x, widths, mode=mode)
+
+
+def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3 C"]) -> Float[Array, "*B H W C"]:
+    """A 3x3 convolution of padded maps, each channel for itself.
+
+    Nine shifted multiply-adds: XLA's grouped convolution takes twenty times as long on CPU.
+    """
+    height, width = padded.shape[-3] - 2, padded.shape[-2] - 2
+    shifted = [
+        padded[..., row : row + height, column : column + width, :] * kernel[row, column]
+        for row in range(3)
+        for column in range(3)
+    ]
+    return sum(shifted[1:], start=shifted[0])
+
+
+def compose(first: Float[Array, "S S C D"], second: Float[Array, "T T D K"]) -> Float[Array, "R R C K"]:
+    """The kernel of two convolutions one after the other, of size S + T - 1: the sums of all pairs of their taps."""
+    grow = second.shape[0] - 1
+    both = lax.conv_general_dilated(
+        first.transpose(2, 0, 1, 3),
+        second[::-1, ::-1],
+        (1, 1),
+        [(grow, grow)] * 2,
+        dimension_numbers=_LAYOUT,
+        precision=lax.Precision.HIGHEST,
+    )
+    return both.transpose(1, 2, 0, 3)
+
+
+def _conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"], dilation: int, padding: str) -> Array:
+    batch = x.shape[:-3]
+    y = lax.conv_general_dilated(
+        x.reshape(-1, *x.shape[-3:]),
+        kernel,
+        (1, 1),
+        padding,
+        rhs_dilation=(dilation, dilation),
+        dimension_numbers=_LAYOUT,
+    )
+    return y.reshape(*batch, *y.shape[1:])
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _same_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"], dilation: int) -> Array:
+    """A convolution with zeros around.
+
+    Its derivative with respect to the maps is a convolution of the same kind: the one that jax derives has a kernel
+    whose axes XLA does not put in order inside a loop, where it takes twenty times as long
+    (``python -m benchmarks.gradient``).
+    """
+    return _conv(x, kernel, dilation, "SAME")
+
+
+def _forward(x, kernel, dilation):
+    return _same_conv(x, kernel, dilation), (x, kernel)
+
+
+def _backward(dilation, residuals, slope):
+    x, kernel = residuals
+    turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
+    (of_kernel,) = jax.vjp(lambda k: _conv(x, k, dilation, "SAME"), kernel)[1](slope)
+    return _same_conv(slope, turned, dilation), of_kernel
+
+
+_same_conv.defvjp(_forward, _backward)
