@@ -28,7 +28,15 @@ MAY_IMPORT = {
     "inputs": {"io", "ops"},
     "pipeline": {"core", "ops"},
     "result": {"io"},
-    "api": {"backbones", "core", "inputs", "io", "ops", "pipeline", "result", "root"},  # root: the version
+    "memory": set(),
+    "programs": {"core", "memory", "pipeline"},
+    "stacks": {"backbones", "inputs", "pipeline"},
+    "stream": set(),
+    "api": {  # root: the version
+        *("backbones", "core", "export", "inputs", "io", "ops", "pipeline", "programs", "result", "root", "stacks"),
+        "stream",
+    },
+    "export": {"core", "io", "pipeline"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
     "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
@@ -147,17 +155,19 @@ def test_public_signatures():
         "recipe=None",
         "color='auto'",
         "dtype=None",
+        "precision='float32'",
     ]
     assert parameters(ttd_jax.load_backbone) == ["name=None", "checkpoint=None", "**options"]
     assert parameters(ttd_jax.Fuser)[:2] == ["backbone=None", "weighting='loss'"]
     assert parameters(ttd_jax.Fuser.compile) == ["self", "shape"]
     assert parameters(ttd_jax.Fuser.batch) == ["self", "stack"]
+    assert parameters(ttd_jax.Fuser.stream) == ["self", "items", "ahead=2", "errors='raise'"]
     assert parameters(ttd_jax.StaticWeighting) == ["rule=None"]
     assert {"loss=None", "scale=None", "component=None", "space=None"} <= set(parameters(ttd_jax.LossWeighting))
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 6
+    assert len(keyword_only) == 7
 
 
 def module_name(path: Path) -> str:

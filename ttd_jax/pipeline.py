@@ -8,6 +8,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.export import is_symbolic_dim
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
@@ -89,24 +91,45 @@ def fuse_pixels(
     return fused._replace(image=image, components=None if components is None else _one_channel(components)[..., 0])
 
 
-@partial(jax.jit, static_argnames=("model", "rule"))
-def fuse_pixels_batch(model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule) -> Fused:
-    """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N."""
-    return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
+@partial(jax.jit, static_argnames=("model", "rule", "mesh"))
+def fuse_pixels_batch(
+    model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule, mesh: Mesh | None = None
+) -> Fused:
+    """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N.
+
+    With a mesh each of its devices takes an equal share of the stacks.
+    """
+
+    def in_turn(variables, weighting, stacks, colored):
+        return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
+
+    if mesh is not None:
+        whole, shares = PartitionSpec(), PartitionSpec(*mesh.axis_names)
+        specs = (whole, whole, shares, whole)
+        in_turn = jax.shard_map(in_turn, mesh=mesh, in_specs=specs, out_specs=shares, check_vma=False)
+    return in_turn(variables, weighting, stacks, colored)
 
 
 def _fuse(model: FusionModel, variables: Variables, weighting: LossWeighting | None, sources: Array) -> Fused:
     def whole(part: Array) -> Fused:
         return fuse_static(model, variables, part) if weighting is None else ttd(model, variables, part, weighting)
 
-    count, _, width, _ = sources.shape
-    if model.halo is None:
+    count, height, width, _ = sources.shape
+    halo = reach(model, weighting)
+    if halo is None or is_symbolic_dim(height) or is_symbolic_dim(width):  # strips have a size that is known
         return whole(sources)
-    encode, decode = model.halo
-    halo = encode + decode
-    if weighting is not None:  # weights come from a decoded image, smoothed
-        halo += decode + smoothing_radius(float(weighting.smoothing or 0))
     return fuse_in_strips(whole, sources, halo, rows=max(_STRIP_PIXELS // (count * width), 1))
+
+
+def reach(model: FusionModel, weighting: LossWeighting | None) -> int | None:
+    """How many pixels away a source can still change the result; None if from anywhere."""
+    if model.halo is None:
+        return None
+    encode, decode = model.halo
+    if weighting is None:
+        return encode + decode
+    # Weights come from a decoded image, smoothed.
+    return encode + 2 * decode + smoothing_radius(float(weighting.smoothing or 0))
 
 
 def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:
