@@ -33,13 +33,12 @@ MAY_IMPORT = {
     "stacks": {"backbones", "inputs", "pipeline"},
     "stream": set(),
     "api": {  # root: the version
-        *("backbones", "core", "export", "inputs", "io", "ops", "pipeline", "programs", "result", "root", "stacks"),
-        "stream",
+        *("backbones", "core", "inputs", "io", "ops", "pipeline", "programs", "result", "root", "stacks", "stream"),
     },
-    "export": {"core", "io", "pipeline"},
+    "export": {"api", "io", "stacks"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "comparison", "inputs", "io", "metrics", "training", "root"},
+    "cli": {"api", "backbones", "comparison", "export", "inputs", "io", "metrics", "training", "root"},
     "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}

@@ -21,7 +21,7 @@ from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.pipeline import COLOR_RULES, choose_color_rule
 from ttd_jax.programs import Programs, to_numpy
 from ttd_jax.result import FusionResult
-from ttd_jax.stacks import reorder, restore_shape, settle_rule, source_order, stack_images
+from ttd_jax.stacks import remarks_on, reorder, restore_shape, settle_rule, source_order, stack_images
 from ttd_jax.stream import overlap
 
 bundled_backbone = cache(load_backbone)
@@ -182,7 +182,7 @@ class Fuser:
             image = restore_shape(image, checked.shape, self.color)
         report = self._report(checked.roles, image, checked.dtype, job.rule, seconds)
         report["reference"] = checked.roles[checked.reference]
-        report["remarks"] = [*checked.remarks, *_remarks_on(self.backbone, self._model, len(order))]
+        report["remarks"] = [*checked.remarks, *remarks_on(self.backbone, self._model, len(order))]
         back = np.argsort(order)
         return FusionResult(
             from_float(image, self.dtype or checked.dtype),
@@ -226,7 +226,7 @@ class Fuser:
             image = np.stack([restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds)
         remarks = sorted({remark for one in sets for remark in one.remarks})
-        report["remarks"] = [*remarks, *_remarks_on(self.backbone, self._model, stack.shape[1])]
+        report["remarks"] = [*remarks, *remarks_on(self.backbone, self._model, stack.shape[1])]
         return FusionResult(
             from_float(image, self.dtype or sets[0].dtype),
             weights=fused["weights"],
@@ -256,14 +256,22 @@ class Fuser:
         return self
 
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float]) -> dict[str, Any]:
+        return {
+            "sources": list(roles),
+            "shape": list(image.shape),
+            "dtype": str(np.dtype(self.dtype or dtype)),
+            **self._facts(rule),
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "device": jax.devices()[0].device_kind,
+        }
+
+    def _facts(self, rule: str) -> dict[str, Any]:
+        """What is known without sources."""
         manifest = self.backbone.manifest
         weighting = "static" if self._weighting is None else asdict(self._weighting)
         if isinstance(weighting, dict):
             weighting["scale"] = float(weighting["scale"])
         return {
-            "sources": list(roles),
-            "shape": list(image.shape),
-            "dtype": str(np.dtype(self.dtype or dtype)),
             "color": rule,
             "color_rule": COLOR_RULES.get(rule, "sources and result as the network has them"),
             "backbone": self.backbone.name,
@@ -271,9 +279,7 @@ class Fuser:
             "checkpoint": manifest.get("sha256"),
             "weighting": weighting,
             "precision": self.precision,
-            "seconds": {name: round(value, 4) for name, value in seconds.items()},
             "versions": {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__},
-            "device": jax.devices()[0].device_kind,
         }
 
 
@@ -303,14 +309,6 @@ def _with_rule(backbone: Backbone, rule: str):
     if not hasattr(backbone.model, "rule"):
         raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
     return replace(cast(Any, backbone.model), rule=rule)
-
-
-def _remarks_on(backbone: Backbone, model: Any, count: int) -> list[str]:
-    if not backbone.recipes:
-        return [f"{backbone.name} ({backbone.manifest.get('preset')}) has no loss weighting: fused by its own rule"]
-    if getattr(model, "rule", None) == "sum" and count > 2:
-        return [f"a sum rule trained on two sources makes {count} too bright: prefer a mean or max preset"]
-    return []
 
 
 @dataclass

@@ -1,10 +1,11 @@
 """Compiled programs and where they run: memory checked first, batches over devices, large images in windows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ttd_jax.core.fusion import Fused
@@ -56,6 +57,12 @@ class Programs:
             lowered = fuse_pixels.lower(self._model, *arguments, np.zeros(shape[0], bool), rule=rule)
             self._compiled[shape, rule] = lowered.compile()
         return self._compiled[shape, rule]
+
+    def body(self, rule: str) -> Callable[[Array, Array], Fused]:
+        """The fusion as a pure function of a stack and of which sources have colour."""
+        return lambda stack, colored: fuse_pixels(
+            self._model, self._variables, self._weighting, stack, colored, rule=rule
+        )
 
     def launch(self, stack: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
         """Starts the fusion of one stack; its arrays may still be being computed.

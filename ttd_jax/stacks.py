@@ -1,6 +1,7 @@
 """From checked sources to the stack that a backbone takes, and back to the shape and order of what was given."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -53,3 +54,12 @@ def restore_shape(image: np.ndarray, shape: tuple[int, ...], color: str) -> np.n
     if shape[2:] == (3,) and color != "gray":
         return np.repeat(image[..., np.newaxis], 3, axis=-1)
     return image[..., np.newaxis] if shape[2:] == (1,) else image
+
+
+def remarks_on(backbone: Backbone, model: Any, count: int) -> list[str]:
+    """What a user should know of a fusion of ``count`` sources by this model."""
+    if not backbone.recipes:
+        return [f"{backbone.name} ({backbone.manifest.get('preset')}) has no loss weighting: fused by its own rule"]
+    if getattr(model, "rule", None) == "sum" and count > 2:
+        return [f"a sum rule trained on two sources makes {count} too bright: prefer a mean or max preset"]
+    return []

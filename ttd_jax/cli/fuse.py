@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -37,15 +38,12 @@ def add_parser(subparsers: Any) -> None:
         help="image or folder, or ROLE=PATH with a role such as visible, infrared, mri, pet, under, over, near, far",
     )
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
-    parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
-    parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
-    parser.add_argument("--weighting", choices=("loss", "static"), default="loss", help="default: loss")
-    parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
+    runtime.add_fusion_arguments(parser)
     parser.add_argument(
-        "--color",
-        choices=("auto", "luma", "rgb", "gray"),
-        default="auto",
-        help="auto keeps colour if any source has it (default)",
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="fuse larger images in windows of this side, compiled once for images of all sizes",
     )
     parser.add_argument("--save-weights", metavar="FILE", help="also write the weight maps side by side, 16-bit grey")
     parser.add_argument("--save-static", metavar="FILE", help="also write the static fusion, for comparison")
@@ -90,7 +88,8 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
 
     outputs = _check_outputs(options, paths)
     checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
-    report = _fuse_one(_make_fusers(options), checked, outputs, options.overwrite)
+    fuser, static = _make_fusers(options)
+    report = _write(fuser(checked), static and static(checked), outputs, options.overwrite)
     _tell(report, options.json)
     return 0
 
@@ -110,20 +109,31 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     failures = [f"{stem}: missing in {', '.join(map(str, lacking))}" for stem, lacking in sets.incomplete.items()]
     notes: Counter[str] = Counter()
     console = Console(stderr=True)
-    shown = track(sets.complete.items(), "fusing", console=console, transient=True, disable=not console.is_terminal)
-    for stem, files in shown:
-        one = dict(zip(sources, files, strict=True)) if isinstance(sources, dict) else files
+    wanted: dict[str, tuple[Any, list[Path | None]]] = {}
+    for stem, files in sets.complete.items():
         suffix = ".tif" if files[0].suffix.lower() in (".tif", ".tiff") else ".png"
         outputs = [None if folder is None else folder / f"{stem}{suffix}" for folder in folders]
+        one = dict(zip(sources, files, strict=True)) if isinstance(sources, dict) else files
         try:
             _refuse_existing(outputs, options.overwrite)
-            report = _fuse_one(fusers, one, outputs, options.overwrite)
-        except (InputError, OSError) as error:
+            wanted[stem] = one, outputs
+        except InputError as error:
             failures.append(f"{stem}: {error}")
-            continue
-        notes.update(report["remarks"])
-        if options.json:
-            _tell(report, True)
+    fuser, static = fusers
+    with closing(fuser.stream((one for one, _ in wanted.values()), errors="yield")) as results:
+        pairs = zip(wanted.items(), results, strict=False)  # the shorter one ends the other
+        shown = track(pairs, "fusing", len(wanted), console=console, transient=True, disable=not console.is_terminal)
+        for (stem, (one, outputs)), result in shown:
+            try:
+                if isinstance(result, Exception):
+                    raise result
+                report = _write(result, static and static(one), outputs, options.overwrite)
+            except (InputError, OSError) as error:
+                failures.append(f"{stem}: {error}")
+                continue
+            notes.update(report["remarks"])
+            if options.json:
+                _tell(report, True)
     for note, times in notes.most_common(_MOST_NOTES):
         print(f"ttd-jax: note: {note}" + (f" ({times} times)" if times > 1 else ""), file=sys.stderr)
     if len(notes) > _MOST_NOTES:
@@ -142,23 +152,25 @@ def _make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
     from ttd_jax import Fuser, load_backbone
 
     backbone = load_backbone(options.backbone, options.checkpoint)
-    fuser = Fuser(backbone, weighting=options.weighting, recipe=options.recipe, color=options.color)
-    static = Fuser(backbone, weighting="static", color=options.color) if options.save_static else None
+    fuser = Fuser(backbone, weighting=options.weighting, recipe=options.recipe, **_shared(options))
+    static = Fuser(backbone, weighting="static", **_shared(options)) if options.save_static else None
     return fuser, static
 
 
-def _fuse_one(fusers: tuple[Any, Any], sources: Any, outputs: list[Path | None], overwrite: bool) -> dict[str, Any]:
-    """Fuses one set and writes its files; returns the report with the output's name."""
+def _shared(options: argparse.Namespace) -> dict[str, Any]:
+    """Options of both fusers."""
+    return {"color": options.color, "precision": options.precision, "tile": options.tile}
+
+
+def _write(result: Any, plain: Any, outputs: list[Path | None], overwrite: bool) -> dict[str, Any]:
+    """Writes the files of one set; returns the report with the output's name."""
     import numpy as np
 
     from ttd_jax.io.images import write_image
 
-    fuser, static = fusers
     output, weights_output, static_output = outputs
-    result = fuser(sources)
     if weights_output and result.weights is None:
         raise InputError("a maximum has no weights to save: leave --save-weights out, or use --weighting loss")
-    plain = static(sources) if static is not None else None
     if weights_output:
         maps = np.rint(np.concatenate(list(result.weights), axis=1) * 65535).astype(np.uint16)
         write_image(weights_output, maps, overwrite=overwrite)

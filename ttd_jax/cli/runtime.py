@@ -25,6 +25,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say which fusion is meant."""
+    parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
+    parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
+    parser.add_argument("--weighting", choices=("loss", "static"), default="loss", help="default: loss")
+    parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
+    parser.add_argument(
+        "--color",
+        choices=("auto", "luma", "rgb", "gray"),
+        default="auto",
+        help="auto keeps colour if any source has it (default)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the products in the network (default: float32)",
+    )
+
+
 def start_jax(options: argparse.Namespace) -> None:
     """Imports jax on the device asked for, with the compile cache on unless it was switched off.
 
