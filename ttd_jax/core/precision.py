@@ -132,6 +132,8 @@ def _round_inside(param: Any) -> Any:
     """The body of a loop, a branch or a call with its products rounded; any other parameter as it is."""
     if type(param) is tuple:  # not one of the named tuples that describe a gather
         return tuple(_round_inside(one) for one in param)
-    if not isinstance(param, ClosedJaxpr):
-        return param
-    return jax.make_jaxpr(partial(_evaluate, param.jaxpr, param.consts))(*param.in_avals)
+    if isinstance(param, ClosedJaxpr):
+        return jax.make_jaxpr(partial(_evaluate, param.jaxpr, param.consts))(*param.in_avals)
+    if isinstance(param, Jaxpr):  # of jax.checkpoint; has no constants
+        return jax.make_jaxpr(partial(_evaluate, param, []))(*[one.aval for one in param.invars]).jaxpr
+    return param
