@@ -31,21 +31,30 @@ MAY_IMPORT = {
     "result": {"io"},
     "weightings": {"core"},
     "figures": {"ops", "result"},
-    "api": {
-        "backbones",
-        "core",
-        "explanation",
-        "inputs",
-        "io",
-        "ops",
-        "pipeline",
-        "result",
-        "root",
-        "weightings",
-    },  # root: the version
+    "memory": set(),
+    "programs": {"core", "memory", "pipeline"},
+    "stacks": {"backbones", "inputs", "pipeline"},
+    "stream": set(),
+    "api": {  # root: the version
+        *(
+            "backbones",
+            "core",
+            "explanation",
+            "inputs",
+            "io",
+            "ops",
+            "pipeline",
+            "programs",
+            "result",
+            "root",
+            "stacks",
+        ),
+        *("stream", "weightings"),
+    },
+    "export": {"api", "io", "stacks"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "comparison", "figures", "inputs", "io", "metrics", "training", "root"},
+    "cli": {"api", "backbones", "comparison", "export", "figures", "inputs", "io", "metrics", "training", "root"},
     "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
@@ -170,12 +179,14 @@ def test_public_signatures():
         "recipe=None",
         "color='auto'",
         "dtype=None",
+        "precision='float32'",
         "explain=False",
     ]
     assert parameters(ttd_jax.load_backbone) == ["name=None", "checkpoint=None", "**options"]
     assert parameters(ttd_jax.Fuser)[:2] == ["backbone=None", "weighting='loss'"]
     assert parameters(ttd_jax.Fuser.compile) == ["self", "shape"]
     assert parameters(ttd_jax.Fuser.batch) == ["self", "stack"]
+    assert parameters(ttd_jax.Fuser.stream) == ["self", "items", "ahead=2", "errors='raise'"]
     assert parameters(ttd_jax.StaticWeighting) == ["rule=None"]
     assert {"loss=None", "scale=None", "component=None", "space=None"} <= set(parameters(ttd_jax.LossWeighting))
     fields = ("image", "weights", "losses", "components", "report")

@@ -2,8 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, cast
 
@@ -13,13 +13,17 @@ import numpy as np
 import ttd_jax
 from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.precision import with_precision
 from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.explanation import theory_report
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
-from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels, fuse_pixels_batch
+from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels
+from ttd_jax.programs import Programs, to_numpy
 from ttd_jax.result import FusionResult
+from ttd_jax.stacks import remarks_on, reorder, restore_shape, settle_rule, source_order, stack_images
+from ttd_jax.stream import overlap
 from ttd_jax.weightings import check_channel, check_gradients, describe_weighting
 
 bundled_backbone = cache(load_backbone)
@@ -34,6 +38,7 @@ def fuse(
     recipe: str | None = None,
     color: str = "auto",
     dtype: Any = None,
+    precision: str = "float32",
     explain: bool = False,
 ) -> FusionResult:
     """Fuses registered images of one scene into one.
@@ -55,6 +60,8 @@ def fuse(
             else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
             ``"gray"`` drops colour.
         dtype: Pixel type of the returned image; None for the deepest among the sources, float32 for radiance.
+        precision: ``"bfloat16"`` rounds what the network multiplies to 8 significant bits, for devices that multiply
+            such numbers faster; sums, losses, weights and colour stay in float32.
         explain: Also fuse by the static rule, and put the covariances of weights and losses and the terms of the
             paper's bound for both into ``report["theory"]`` (docs/theory.md).
 
@@ -75,7 +82,8 @@ def fuse(
         backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
-    return Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype)(sources, explain=explain)
+    fuser = Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, precision=precision)
+    return fuser(sources, explain=explain)
 
 
 class Fuser:
@@ -88,6 +96,9 @@ class Fuser:
         recipe: As for ``fuse``.
         color: As for ``fuse``.
         dtype: As for ``fuse``.
+        precision: As for ``fuse``.
+        tile: Fuse larger images in windows of this many pixels a side, with the same result: one compilation then
+            serves images of many sizes. For backbones that look a known distance.
 
     Raises:
         InputError: An option is unknown, or does not suit the backbone.
@@ -107,13 +118,17 @@ class Fuser:
         recipe: str | None = None,
         color: str = "auto",
         dtype: Any = None,
+        precision: str = "float32",
+        tile: int | None = None,
     ):
         self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
         choose_color_rule(color, (True,), self.backbone.channels)
         self.color = color
         self.dtype = self.backbone.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = _settle(self.backbone, weighting, recipe)
-        self._compiled: dict[Any, Any] = {}
+        self.precision = precision
+        network = with_precision(self._model, precision)
+        self._programs = Programs(network, self.backbone.variables, self._weighting, self.backbone.name, tile)
 
     def __call__(
         self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources, *, explain: bool = False
@@ -121,33 +136,79 @@ class Fuser:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
         if explain and self._weighting is None:
             raise InputError("static fusion has no losses to explain: use weighting='loss' and a network with recipes")
+        return self._finish(self._launch(self._read(sources)), explain)
+
+    def stream(
+        self, items: Iterable[Any], *, ahead: int = 2, errors: str = "raise"
+    ) -> Iterator[FusionResult | Exception]:
+        """Fuses one set after another, and reads the next ones and computes while the caller handles a result.
+
+        Files are read and decoded in a thread of their own. Memory is bounded: at most ``ahead`` sets that have been
+        read, and two that have been started, are held. Leaving the loop early ends the thread; it waits for the item
+        that is being read.
+
+        Args:
+            items: Sets of sources, each as for a single call; an iterator, too, is pulled in the reading thread.
+            ahead: Sets to read in advance, at least 1.
+            errors: What happens to a set that cannot be fused (``InputError``, ``OSError``): ``"raise"`` raises in its
+                place, with its number; ``"yield"`` yields the error in its place and goes on. An error of the iterator
+                itself is raised after the results before it.
+
+        Returns:
+            An iterator over results, in the order of ``items``.
+
+        Raises:
+            InputError: An option is unknown; or, in the loop, a set cannot be fused.
+
+        Example:
+            >>> import numpy as np
+            >>> frames = (np.random.default_rng(n).random((2, 16, 16)) for n in range(3))
+            >>> [result.image.shape for result in Fuser().stream(list(frame) for frame in frames)]
+            [(16, 16), (16, 16), (16, 16)]
+        """
+        if ahead < 1 or errors not in ("raise", "yield"):
+            raise InputError(f"ahead is 1 or more and errors 'raise' or 'yield'; got {ahead!r} and {errors!r}")
+        return overlap(items, self._read, self._launch, self._finish, ahead, errors == "yield")
+
+    def _read(self, sources: Any) -> "_Job":
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources)
-        order = _source_order(self.backbone, checked)
-        stack = _stack([checked.images[i] for i in order], self.backbone)
+        order = source_order(self.backbone, checked)
+        stack = stack_images([checked.images[i] for i in order], self.backbone)
         colored = tuple(checked.colored[i] for i in order)
-        rule = _rule(self.backbone, self.color, colored)
-        read = time.perf_counter()
-        self._check_channel(stack.shape, rule)
-        fused = self._run(fuse_pixels, stack, rule, colored)
+        rule = settle_rule(self.backbone, self.color, colored)
+        return _Job(checked, order, stack, colored, rule, time.perf_counter() - started)
+
+    def _launch(self, job: "_Job") -> "_Job":
+        self._check_channel(job.stack.shape, job.rule)
+        job.launched = time.perf_counter()
+        job.fused = self._programs.launch(job.stack, job.rule, job.colored)
+        return job
+
+    def _finish(self, job: "_Job", explain: bool = False) -> FusionResult:
+        checked, order = job.checked, job.order
+        fused = to_numpy(job.fused)
         check_gradients(self._weighting, fused["losses"])
-        seconds = {"read": read - started, "fuse": time.perf_counter() - read}
-        image = _restore_shape(fused["image"], checked.shape, self.color) if rule == "gray" else fused["image"]
-        report = self._report(checked.roles, image, checked.dtype, rule, seconds, fused["channel"])
+        seconds = {"read": job.read, "fuse": time.perf_counter() - job.launched}
+        image = fused["image"]
+        if job.rule == "gray":
+            image = restore_shape(image, checked.shape, self.color)
+        report = self._report(checked.roles, image, checked.dtype, job.rule, seconds, fused["channel"])
         report["reference"] = checked.roles[checked.reference]
-        report["remarks"] = [*checked.remarks, *_remarks_on(self.backbone, self._model, len(order))]
+        report["remarks"] = [*checked.remarks, *remarks_on(self.backbone, self._model, len(order))]
         back = np.argsort(order)
-        arrays = {name: _reorder(fused[name], back) for name in ("weights", "losses", "components")}
+        arrays = {name: reorder(fused[name], back) for name in ("weights", "losses", "components")}
         if explain:
-            static = fuse_pixels(
-                self.backbone.model, self.backbone.variables, None, stack, np.array(colored), rule=rule
-            )
-            report["theory"] = theory_report(checked.roles, stack[back], rule, fused["image"], arrays, static)
+            backbone, colored = self.backbone, np.array(job.colored)
+            static = fuse_pixels(backbone.model, backbone.variables, None, job.stack, colored, rule=job.rule)
+            report["theory"] = theory_report(checked.roles, job.stack[back], job.rule, fused["image"], arrays, static)
         image = from_float(image, self.dtype or checked.dtype)
         return FusionResult(image, **arrays, report=report, metadata=checked.metadata)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.
+
+        Where jax has several devices, each takes a share of the sets.
 
         Args:
             stack: (N, M, H, W), (N, M, H, W, 1) or (N, M, H, W, 3), the reference first in each set, or in the order
@@ -165,21 +226,21 @@ class Fuser:
         started = time.perf_counter()
         shape = stack.shape[2:]
         sets = [check_sources(list(one)) for one in stack]
-        _source_order(self.backbone, sets[0], named=False)
+        source_order(self.backbone, sets[0], named=False)
         colored = tuple(any(one.colored[m] for one in sets) for m in range(stack.shape[1]))
-        rule = _rule(self.backbone, self.color, colored)
-        stacks = np.stack([_stack(one.images, self.backbone) for one in sets])
+        rule = settle_rule(self.backbone, self.color, colored)
+        stacks = np.stack([stack_images(one.images, self.backbone) for one in sets])
         read = time.perf_counter()
         self._check_channel(stacks.shape[1:], rule)
-        fused = self._run(fuse_pixels_batch, stacks, rule, colored)
+        fused = to_numpy(self._programs.launch_batch(stacks, rule, colored))
         check_gradients(self._weighting, fused["losses"])
         seconds = {"read": read - started, "fuse": time.perf_counter() - read}
         image = fused["image"]
         if rule == "gray":
-            image = np.stack([_restore_shape(one, shape, self.color) for one in image])
+            image = np.stack([restore_shape(one, shape, self.color) for one in image])
         report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds, fused["channel"])
         remarks = sorted({remark for one in sets for remark in one.remarks})
-        report["remarks"] = [*remarks, *_remarks_on(self.backbone, self._model, stack.shape[1])]
+        report["remarks"] = [*remarks, *remarks_on(self.backbone, self._model, stack.shape[1])]
         return FusionResult(
             from_float(image, self.dtype or sets[0].dtype),
             weights=fused["weights"],
@@ -204,39 +265,36 @@ class Fuser:
         if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,), (6,)) or min(shape) < 1 or shape[0] < 2:
             raise InputError(f"a shape to compile for is (M, H, W) or (M, H, W, 3) with M of 2 or more; got {shape}")
         colored = (shape[3:] == (3,),) * shape[0]
-        rule = _rule(self.backbone, self.color, colored)
-        stack = jax.ShapeDtypeStruct((*shape[:3], shape[3] if len(shape) == 4 else 1), np.float32)
-        lowered = fuse_pixels.lower(
-            self._model, self.backbone.variables, self._weighting, stack, np.array(colored), rule=rule
-        )
-        self._compiled[stack.shape, rule] = lowered.compile()
+        rule = settle_rule(self.backbone, self.color, colored)
+        self._programs.compile((*shape[:3], shape[3] if len(shape) == 4 else 1), rule)
         return self
 
     def _check_channel(self, shape: tuple[int, ...], rule: str) -> None:
         seen = shape if rule in ("rgb", RAW_RULE) else (*shape[:3], 1)  # other rules give the network luma
         check_channel(self._model, self.backbone.variables, self._weighting, seen)
 
-    def _run(self, program, stack: np.ndarray, rule: str, colored: tuple[bool, ...]) -> dict[str, Any]:
-        arguments = self.backbone.variables, self._weighting, stack, np.array(colored)
-        compiled = self._compiled.get((stack.shape, rule))
-        fused = compiled(*arguments) if compiled else program(self._model, *arguments, rule=rule)
-        return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
-
     def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float], channel) -> dict[str, Any]:
-        manifest = self.backbone.manifest
         return {
             "sources": list(roles),
             "shape": list(image.shape),
             "dtype": str(np.dtype(self.dtype or dtype)),
+            **self._facts(rule, channel),
+            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "device": jax.devices()[0].device_kind,
+        }
+
+    def _facts(self, rule: str, channel: Any = None) -> dict[str, Any]:
+        """What is known without sources."""
+        manifest = self.backbone.manifest
+        return {
             "color": rule,
             "color_rule": COLOR_RULES.get(rule, "sources and result as the network has them"),
             "backbone": self.backbone.name,
             "preset": manifest.get("preset"),
             "checkpoint": manifest.get("sha256"),
             "weighting": describe_weighting(self._weighting, channel),
-            "seconds": {name: round(value, 4) for name, value in seconds.items()},
+            "precision": self.precision,
             "versions": {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__},
-            "device": jax.devices()[0].device_kind,
         }
 
 
@@ -276,52 +334,15 @@ def _with_rule(backbone: Backbone, rule: str):
     return replace(cast(Any, backbone.model), rule=rule)
 
 
-def _source_order(backbone: Backbone, sources: Sources, named: bool = True) -> list[int]:
-    """Indices of the sources in the model's order: its roles, or the reference first."""
-    count = len(sources.images)
-    if backbone.max_sources and count > backbone.max_sources:
-        raise InputError(f"{backbone.name} takes {backbone.max_sources} sources; got {count}")
-    if backbone.roles and named:
-        if set(sources.roles) != set(backbone.roles):
-            wanted = " ".join(f"{role}=PATH" for role in backbone.roles)
-            raise InputError(
-                f"{backbone.name} takes the roles {' and '.join(backbone.roles)}; got {', '.join(sources.roles)}: "
-                f"name them ({wanted}, or a mapping in Python)"
-            )
-        return [sources.roles.index(role) for role in backbone.roles]
-    return sorted(range(count), key=lambda i: i != sources.reference)
+@dataclass
+class _Job:
+    """One set of sources on its way: read, then launched."""
 
-
-def _rule(backbone: Backbone, color: str, colored: tuple[bool, ...]) -> str:
-    if not backbone.raw:
-        return choose_color_rule(color, colored, backbone.channels)
-    if color != "auto":
-        raise InputError(f"{backbone.name} takes its sources as they are: leave color at 'auto'; got {color!r}")
-    return RAW_RULE
-
-
-def _remarks_on(backbone: Backbone, model: Any, count: int) -> list[str]:
-    if not backbone.recipes:
-        return [f"{backbone.name} ({backbone.manifest.get('preset')}) has no loss weighting: fused by its own rule"]
-    if getattr(model, "rule", None) == "sum" and count > 2:
-        return [f"a sum rule trained on two sources makes {count} too bright: prefer a mean or max preset"]
-    return []
-
-
-def _stack(images: Sequence[np.ndarray], backbone: Backbone) -> np.ndarray:
-    """(M, H, W, C) with C = 3 if any image has three channels."""
-    channels = max(image.shape[-1] for image in images)
-    if channels > max(3, backbone.channels):
-        raise InputError(f"{backbone.name} takes grey or colour images; got one of {channels} channels")
-    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
-
-
-def _reorder(array: np.ndarray | None, order: np.ndarray) -> np.ndarray | None:
-    return None if array is None else array[order]
-
-
-def _restore_shape(image: np.ndarray, shape: tuple[int, ...], color: str) -> np.ndarray:
-    """A grey (H, W) result in the shape of its sources: with a channel axis if all had one, three if any had."""
-    if shape[2:] == (3,) and color != "gray":
-        return np.repeat(image[..., np.newaxis], 3, axis=-1)
-    return image[..., np.newaxis] if shape[2:] == (1,) else image
+    checked: Sources
+    order: list[int]
+    stack: np.ndarray
+    colored: tuple[bool, ...]
+    rule: str
+    read: float  # seconds
+    launched: float = 0.0
+    fused: Any = None  # Fused, once launched

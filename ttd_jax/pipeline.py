@@ -8,6 +8,8 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.export import is_symbolic_dim
+from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Array, Bool, Float
 
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
@@ -91,10 +93,23 @@ def fuse_pixels(
     return fused._replace(image=image, components=None if components is None else _one_channel(components)[..., 0])
 
 
-@partial(jax.jit, static_argnames=("model", "rule"))
-def fuse_pixels_batch(model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule) -> Fused:
-    """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N."""
-    return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
+@partial(jax.jit, static_argnames=("model", "rule", "mesh"))
+def fuse_pixels_batch(
+    model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule, mesh: Mesh | None = None
+) -> Fused:
+    """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N.
+
+    With a mesh each of its devices takes an equal share of the stacks.
+    """
+
+    def in_turn(variables, weighting, stacks, colored):
+        return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
+
+    if mesh is not None:
+        whole, shares = PartitionSpec(), PartitionSpec(*mesh.axis_names)
+        specs = (whole, whole, shares, whole)
+        in_turn = jax.shard_map(in_turn, mesh=mesh, in_specs=specs, out_specs=shares, check_vma=False)
+    return in_turn(variables, weighting, stacks, colored)
 
 
 def _fuse(
@@ -104,9 +119,11 @@ def _fuse(
         return fuse_static(model, variables, part) if weighting is None else ttd(model, variables, part, weighting, mix)
 
     count, height, width, _ = sources.shape
+    halo = reach(model, weighting)
+    if halo is None or is_symbolic_dim(height) or is_symbolic_dim(width):  # strips have a size that is known
+        return whole(sources)
     rows = max(_STRIP_PIXELS // (count * width), 1)
-    halo = _reach(model, weighting)
-    if halo is None or height <= rows + 2 * halo:
+    if height <= rows + 2 * halo:
         return whole(sources)
     if not isinstance(weighting, GradientWeighting):
         return fuse_in_strips(whole, sources, halo, rows)
@@ -122,8 +139,11 @@ def _fuse(
     return fuse_in_strips(partial(whole, mix=mix), sources, halo, rows)._replace(channel=channel)
 
 
-def _reach(model: FusionModel, weighting: LossWeighting | GradientWeighting | None) -> int | None:
-    """How many rows away a source pixel may be that a fused pixel depends on; None if any may be."""
+def reach(model: FusionModel, weighting: LossWeighting | GradientWeighting | None) -> int | None:
+    """How many pixels away a source can still change the result; None if from anywhere.
+
+    Weights by gradients depend on facts about the whole image besides, such as the mean of a channel.
+    """
     loss = weighting.loss if isinstance(weighting, GradientWeighting) else None
     if model.halo is None or callable(loss):
         return None

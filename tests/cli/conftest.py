@@ -21,7 +21,7 @@ def ttd_jax(capsys, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
 
     def run(*arguments) -> Done:
-        uncached = ["--no-compile-cache"] if arguments[0] in ("fuse", "explain", "evaluate", "info") else []
+        uncached = ["--no-compile-cache"] if arguments[0] in ("fuse", "explain", "evaluate", "export", "info") else []
         try:
             code = main([*map(str, arguments), *uncached])
         except SystemExit as stop:  # argparse

@@ -183,7 +183,7 @@ def channel_attention(
 
     zeros = jnp.zeros(channels, x.dtype)
     start = jnp.zeros((channels, channels), x.dtype), zeros, zeros
-    (product, q_squares, k_squares), value = scan_strips(accumulate, start, zero_pad(x, 1), height=len(x))
+    (product, q_squares, k_squares), value = scan_strips(accumulate, start, zero_pad(x, 1), height=x.shape[0])
     q_scale, k_scale = (1 / jnp.sqrt(jnp.maximum(squares, 1e-24)) for squares in (q_squares, k_squares))
     head = np.arange(channels) * len(temperature) // channels
     logits = product * (q_scale[:, None] * k_scale) * temperature[head, :, 0]

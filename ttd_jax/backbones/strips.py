@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
 STRIP_PIXELS = {"cpu": 10_000}
@@ -49,6 +50,8 @@ def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: int) 
     Returns:
         What the last strip carried on, and the strips' results as one ``(H, W, K)``.
     """
+    if is_symbolic_dim(height) or is_symbolic_dim(padded[0].shape[1]):  # exported for any size: one strip
+        return step(carry, jnp.ones((height, 1, 1), bool), *padded)
     rows = min(height, rows_of_strip(padded[0].shape[1]))
     count = -(-height // rows)
     filled = [jnp.pad(maps, [(0, count * rows - height), (0, 0), (0, 0)]) for maps in padded]

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ttd_jax import __version__
-from ttd_jax.cli import evaluate, explain, fuse, info, metrics, train
+from ttd_jax.cli import evaluate, explain, export, fuse, info, metrics, train
 from ttd_jax.errors import CheckpointError, InputError
 
-COMMANDS = (fuse, explain, evaluate, metrics, train, info)
+COMMANDS = (fuse, explain, evaluate, metrics, export, train, info)
 
 
 def build_parser() -> argparse.ArgumentParser:

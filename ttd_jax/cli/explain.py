@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ttd_jax.cli import runtime
-from ttd_jax.cli.fuse import add_fusion_arguments, check_files, parse_sources
+from ttd_jax.cli.fuse import add_sources, check_files, parse_sources
 from ttd_jax.errors import InputError
 
 _EPILOG = """examples:
@@ -35,8 +35,9 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_fusion_arguments(parser)
+    add_sources(parser)
     parser.add_argument("-o", "--output", metavar="FIGURE", help="also draw a figure of every step")
+    runtime.add_fusion_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing figure")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     runtime.add_arguments(parser)
@@ -47,6 +48,7 @@ def run(options: argparse.Namespace) -> int:
     """Explains one fusion; returns the exit code."""
     from ttd_jax.inputs import check_sources
 
+    runtime.check_fusion_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
     if folder := next((path for path in paths if path.is_dir()), None):
@@ -54,10 +56,7 @@ def run(options: argparse.Namespace) -> int:
     (output,) = check_files([options.output], paths, options.overwrite)
     checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
     runtime.start_jax(options)
-    from ttd_jax import Fuser, load_backbone
-
-    backbone = load_backbone(options.backbone, options.checkpoint)
-    fuser = Fuser(backbone, weighting=options.weighting, recipe=options.recipe, color=options.color)
+    fuser = runtime.make_fuser(options)
     result = fuser(checked, explain=True)
     if output:
         import numpy as np
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         from ttd_jax.figures import explanation_figure
         from ttd_jax.io.images import write_image
 
-        static = Fuser(backbone, weighting="static", color=options.color)(checked)
+        static = runtime.make_fuser(options, backbone=fuser.backbone, weighting="static", recipe=None)(checked)
         figure = explanation_figure(checked.images, result, static.image)
         write_image(output, np.asarray(figure), overwrite=options.overwrite)
     if options.json:

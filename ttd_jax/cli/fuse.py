@@ -5,6 +5,7 @@ import json
 import re
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,15 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_fusion_arguments(parser)
+    add_sources(parser)
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
+    runtime.add_fusion_arguments(parser)
+    parser.add_argument(
+        "--tile",
+        type=int,
+        metavar="PIXELS",
+        help="fuse larger images in windows of this side, compiled once for images of all sizes",
+    )
     parser.add_argument("--save-weights", metavar="FILE", help="also write the weight maps side by side, 16-bit grey")
     parser.add_argument("--save-static", metavar="FILE", help="also write the static fusion, for comparison")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
@@ -40,36 +48,19 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
-    """What to fuse and how: the arguments of every subcommand that fuses."""
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """The argument of every subcommand that fuses."""
     parser.add_argument(
         "sources",
         nargs="+",
         metavar="SOURCE",
         help="image or folder, or ROLE=PATH with a role such as visible, infrared, mri, pet, under, over, near, far",
     )
-    parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
-    parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
-    parser.add_argument("--weighting", choices=("loss", "gradient", "static"), default="loss", help="default: loss")
-    parser.add_argument(
-        "--channel",
-        type=_channel,
-        metavar="N",
-        help="feature channel for --weighting gradient: an index, several (13,44,58), mean, or auto (default)",
-    )
-    parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
-    parser.add_argument(
-        "--color",
-        choices=("auto", "luma", "rgb", "gray"),
-        default="auto",
-        help="auto keeps colour if any source has it (default)",
-    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Fuses; returns the exit code."""
-    if options.channel is not None and options.weighting != "gradient":
-        raise InputError("--channel is for gradients: add --weighting gradient")
+    runtime.check_fusion_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
     folders = [path for path in paths if path.is_dir()]
@@ -79,15 +70,6 @@ def run(options: argparse.Namespace) -> int:
     if len(paths) < 2:
         raise InputError("fusion takes two sources or more; got 1")
     return _run_folders(options, sources, paths) if folders else _run_files(options, sources, paths)
-
-
-def _channel(text: str) -> Any:
-    if text in ("mean", "auto"):
-        return text
-    if not re.fullmatch(r"\d+(,\d+)*", text):
-        raise argparse.ArgumentTypeError(f"an index, indices such as 13,44,58, mean or auto; got {text!r}")
-    numbers = [int(number) for number in text.split(",")]
-    return numbers if len(numbers) > 1 else numbers[0]
 
 
 def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
@@ -112,7 +94,8 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
 
     outputs = check_files([options.output, options.save_weights, options.save_static], paths, options.overwrite)
     checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
-    report = _fuse_one(_make_fusers(options), checked, outputs, options.overwrite)
+    fuser, static = _make_fusers(options)
+    report = _write(fuser(checked), static and static(checked), outputs, options.overwrite)
     _tell(report, options.json)
     return 0
 
@@ -132,20 +115,31 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     failures = [f"{stem}: missing in {', '.join(map(str, lacking))}" for stem, lacking in sets.incomplete.items()]
     notes: Counter[str] = Counter()
     console = Console(stderr=True)
-    shown = track(sets.complete.items(), "fusing", console=console, transient=True, disable=not console.is_terminal)
-    for stem, files in shown:
-        one = dict(zip(sources, files, strict=True)) if isinstance(sources, dict) else files
+    wanted: dict[str, tuple[Any, list[Path | None]]] = {}
+    for stem, files in sets.complete.items():
         suffix = ".tif" if files[0].suffix.lower() in (".tif", ".tiff") else ".png"
         outputs = [None if folder is None else folder / f"{stem}{suffix}" for folder in folders]
+        one = dict(zip(sources, files, strict=True)) if isinstance(sources, dict) else files
         try:
             _refuse_existing(outputs, options.overwrite)
-            report = _fuse_one(fusers, one, outputs, options.overwrite)
-        except (InputError, OSError) as error:
+            wanted[stem] = one, outputs
+        except InputError as error:
             failures.append(f"{stem}: {error}")
-            continue
-        notes.update(report["remarks"])
-        if options.json:
-            _tell(report, True)
+    fuser, static = fusers
+    with closing(fuser.stream((one for one, _ in wanted.values()), errors="yield")) as results:
+        pairs = zip(wanted.items(), results, strict=False)  # the shorter one ends the other
+        shown = track(pairs, "fusing", len(wanted), console=console, transient=True, disable=not console.is_terminal)
+        for (stem, (one, outputs)), result in shown:
+            try:
+                if isinstance(result, Exception):
+                    raise result
+                report = _write(result, static and static(one), outputs, options.overwrite)
+            except (InputError, OSError) as error:
+                failures.append(f"{stem}: {error}")
+                continue
+            notes.update(report["remarks"])
+            if options.json:
+                _tell(report, True)
     for note, times in notes.most_common(_MOST_NOTES):
         print(f"ttd-jax: note: {note}" + (f" ({times} times)" if times > 1 else ""), file=sys.stderr)
     if len(notes) > _MOST_NOTES:
@@ -161,27 +155,22 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
 def _make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
     """The fuser asked for, and the static one if its result is wanted."""
     runtime.start_jax(options)
-    from ttd_jax import Fuser, GradientWeighting, load_backbone
-
-    backbone = load_backbone(options.backbone, options.checkpoint)
-    weighting = options.weighting if options.channel is None else GradientWeighting(channel=options.channel)
-    fuser = Fuser(backbone, weighting=weighting, recipe=options.recipe, color=options.color)
-    static = Fuser(backbone, weighting="static", color=options.color) if options.save_static else None
-    return fuser, static
+    fuser = runtime.make_fuser(options, tile=options.tile)
+    if not options.save_static:
+        return fuser, None
+    plain = {"backbone": fuser.backbone, "weighting": "static", "recipe": None, "tile": options.tile}
+    return fuser, runtime.make_fuser(options, **plain)
 
 
-def _fuse_one(fusers: tuple[Any, Any], sources: Any, outputs: list[Path | None], overwrite: bool) -> dict[str, Any]:
-    """Fuses one set and writes its files; returns the report with the output's name."""
+def _write(result: Any, plain: Any, outputs: list[Path | None], overwrite: bool) -> dict[str, Any]:
+    """Writes the files of one set; returns the report with the output's name."""
     import numpy as np
 
     from ttd_jax.io.images import write_image
 
-    fuser, static = fusers
     output, weights_output, static_output = outputs
-    result = fuser(sources)
     if weights_output and result.weights is None:
         raise InputError("a maximum has no weights to save: leave --save-weights out, or use --weighting loss")
-    plain = static(sources) if static is not None else None
     if weights_output:
         maps = np.rint(np.concatenate(list(result.weights), axis=1) * 65535).astype(np.uint16)
         write_image(weights_output, maps, overwrite=overwrite)

@@ -2,9 +2,11 @@
 
 import argparse
 import os
+import re
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 from ttd_jax.errors import InputError
 
@@ -23,6 +25,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_false",
         help="do not keep compiled programs in your cache folder for the next run",
     )
+
+
+def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say which fusion is meant."""
+    parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
+    parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
+    parser.add_argument("--weighting", choices=("loss", "gradient", "static"), default="loss", help="default: loss")
+    parser.add_argument(
+        "--channel",
+        type=_channel,
+        metavar="N",
+        help="feature channel for --weighting gradient: an index, several (13,44,58), mean, or auto (default)",
+    )
+    parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
+    parser.add_argument(
+        "--color",
+        choices=("auto", "luma", "rgb", "gray"),
+        default="auto",
+        help="auto keeps colour if any source has it (default)",
+    )
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the products in the network (default: float32)",
+    )
+
+
+def _channel(text: str) -> Any:
+    if text in ("mean", "auto"):
+        return text
+    if not re.fullmatch(r"\d+(,\d+)*", text):
+        raise argparse.ArgumentTypeError(f"an index, indices such as 13,44,58, mean or auto; got {text!r}")
+    indices = [int(index) for index in text.split(",")]
+    return indices if len(indices) > 1 else indices[0]
+
+
+def check_fusion_arguments(options: argparse.Namespace) -> None:
+    """Refuses options that contradict each other, before jax starts.
+
+    Raises:
+        InputError: A channel without weights by gradients.
+    """
+    if options.channel is not None and options.weighting != "gradient":
+        raise InputError("--channel is for gradients: add --weighting gradient")
+
+
+def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
+    """The fuser that the options mean; some of its arguments may be settled otherwise."""
+    from ttd_jax import Fuser, GradientWeighting, load_backbone
+
+    wanted = {
+        "weighting": options.weighting if options.channel is None else GradientWeighting(channel=options.channel),
+        "recipe": options.recipe,
+        "color": options.color,
+        "precision": options.precision,
+    } | settled
+    backbone = wanted.pop("backbone", None) or load_backbone(options.backbone, options.checkpoint)
+    return Fuser(backbone, **wanted)
 
 
 def start_jax(options: argparse.Namespace) -> None:

@@ -1,0 +1,156 @@
+"""Compiled programs and where they run: memory checked first, batches over devices, large images in windows."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax import Array
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from ttd_jax.core.fusion import Fused
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.weighting import GradientWeighting, LossWeighting
+from ttd_jax.errors import InputError
+from ttd_jax.memory import check_memory
+from ttd_jax.pipeline import fuse_pixels, fuse_pixels_batch, reach
+
+
+class Programs:
+    """Compiles and runs the fusion of one model, its parameters and its weighting, for stacks of any shape.
+
+    A shape is compiled once; equal models share what is compiled through jax's own cache.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        weighting: Complete weighting, or None for static fusion.
+        name: What messages call the network.
+        tile: Side of the windows in which images that are larger are fused; None for whole images.
+
+    Raises:
+        InputError: The network needs whole images, or larger windows.
+    """
+
+    def __init__(
+        self,
+        model: FusionModel,
+        variables: Variables,
+        weighting: LossWeighting | GradientWeighting | None,
+        name: str,
+        tile: int | None = None,
+    ):
+        self._model, self._variables, self._weighting = model, variables, weighting
+        self._name, self._tile, self._reach = name, tile, reach(model, weighting)
+        if tile is not None and (self._reach is None or isinstance(weighting, GradientWeighting)):
+            what = name if self._reach is None else "weighting by gradients"
+            raise InputError(f"{what} looks at the whole image: leave tile out")
+        if tile is not None and tile <= 2 * (self._reach or 0):
+            raise InputError(f"{name} looks {self._reach} pixels far: a tile has more than twice that; got {tile}")
+        self._compiled: dict[Any, Any] = {}
+        self._replicated: dict[Mesh, Variables] = {}
+
+    def compile(self, shape: tuple[int, ...], rule: str) -> Any:
+        """The program for one stack (M, H, W, C), or for its windows."""
+        shape = (shape[0], *self._window(shape), shape[3])
+        if (shape, rule) not in self._compiled:
+            arguments = self._variables, self._weighting, jax.ShapeDtypeStruct(shape, np.float32)
+            lowered = fuse_pixels.lower(self._model, *arguments, np.zeros(shape[0], bool), rule=rule)
+            self._compiled[shape, rule] = lowered.compile()
+        return self._compiled[shape, rule]
+
+    def body(self, rule: str) -> Callable[[Array, Array], Fused]:
+        """The fusion as a pure function of a stack and of which sources have colour."""
+        return lambda stack, colored: fuse_pixels(
+            self._model, self._variables, self._weighting, stack, colored, rule=rule
+        )
+
+    def launch(self, stack: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
+        """Starts the fusion of one stack; its arrays may still be being computed.
+
+        Raises:
+            InputError: It needs more memory than there is.
+        """
+        count, height, width, _ = stack.shape
+        program = self.compile(stack.shape, rule)
+        check_memory(program, jax.devices()[:1], f"fusing {count} sources of {width} x {height} with {self._name}")
+
+        def run(part: np.ndarray) -> Fused:
+            return program(self._variables, self._weighting, part, np.array(colored))
+
+        window = self._window(stack.shape)
+        return run(stack) if window == (height, width) else fuse_in_windows(run, stack, window, self._reach or 0)
+
+    def _window(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        return min(shape[1], self._tile or shape[1]), min(shape[2], self._tile or shape[2])
+
+    def launch_batch(self, stacks: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
+        """Starts the fusion of stacks (N, M, H, W, C), shared out among the devices.
+
+        Raises:
+            InputError: It needs more memory than there is.
+        """
+        devices = jax.local_devices()[: len(stacks)]
+        if len(devices) == 1:
+            return self._run_batch(stacks, rule, colored, None, self._variables)
+        mesh = Mesh(np.array(devices), ("batch",))
+        if mesh not in self._replicated:
+            self._replicated[mesh] = jax.device_put(self._variables, NamedSharding(mesh, PartitionSpec()))
+        short = -len(stacks) % len(devices)
+        even = np.concatenate([stacks, stacks[:1].repeat(short, axis=0)]) if short else stacks
+        shared = jax.device_put(even, NamedSharding(mesh, PartitionSpec("batch")))
+        fused = self._run_batch(shared, rule, colored, mesh, self._replicated[mesh])
+        return jax.tree.map(lambda array: np.asarray(array)[: len(stacks)], fused)
+
+    def _run_batch(self, stacks: Any, rule: str, colored: Sequence[bool], mesh: Mesh | None, variables: Any) -> Fused:
+        arguments = variables, self._weighting, stacks, np.array(colored)
+        if (stacks.shape, rule) not in self._compiled:
+            lowered = fuse_pixels_batch.lower(self._model, *arguments, rule=rule, mesh=mesh)
+            self._compiled[stacks.shape, rule] = lowered.compile()
+        program = self._compiled[stacks.shape, rule]
+        number, count, height, width, _ = stacks.shape
+        what = f"a batch of {number} x {count} sources of {width} x {height} with {self._name}"
+        check_memory(program, jax.devices()[:1] if mesh is None else list(mesh.devices), what)
+        return program(*arguments)
+
+
+def fuse_in_windows(run: Any, stack: np.ndarray, window: tuple[int, ...], halo: int) -> Fused:
+    """What ``run(stack)`` gives, put together from windows of one size.
+
+    A window's own part keeps ``halo`` pixels away from its edges, but for those that are the image's edges too; so it
+    comes out as it would from the whole image.
+
+    Args:
+        run: A fusion of a stack of the window's size, whose result depends on no source pixel further than ``halo``.
+        stack: Sources (M, H, W, C).
+        window: Height and width, none larger than the image's.
+        halo: That distance, less than half a window that is smaller than the image.
+    """
+    whole: Fused | None = None
+    for top, rows, in_rows in _spans(stack.shape[1], window[0], halo):
+        for left, columns, in_columns in _spans(stack.shape[2], window[1], halo):
+            fused = run(stack[:, top : top + window[0], left : left + window[1]])
+            part = fused._replace(image=fused.image[np.newaxis])
+            if whole is None:
+                whole = jax.tree.map(lambda a: np.empty((len(a), *stack.shape[1:3], *a.shape[3:]), a.dtype), part)
+            for target, array in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
+                target[:, rows, columns] = np.asarray(array)[:, in_rows, in_columns]
+    assert whole is not None  # there is always a first window
+    return whole._replace(image=whole.image[0])
+
+
+def _spans(size: int, window: int, halo: int) -> list[tuple[int, slice, slice]]:
+    """Along one axis: each window's first pixel, its own part in the image, and that part within the window."""
+    spans = []
+    done = 0
+    while done < size:
+        first = min(max(done - halo, 0), size - window)
+        end = size if first + window == size else first + window - halo
+        spans.append((first, slice(done, end), slice(done - first, end - first)))
+        done = end
+    return spans
+
+
+def to_numpy(fused: Fused) -> dict[str, Any]:
+    """The arrays by name once they are computed, None where there is none."""
+    return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
