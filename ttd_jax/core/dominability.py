@@ -82,15 +82,15 @@ def _replace_others(stack: PyTree, m: Array, partner: PyTree | None) -> PyTree:
 def reconstruction_losses(
     model: FusionModel,
     components: Float[Array, "M H W K"],
-    targets: Float[Array, "M H W C"],
+    sources: Float[Array, "M H W C"],
     weighting: LossWeighting,
 ) -> Float[Array, "M H W"]:
-    """How far each component is from its source, or from another target, as ``loss`` and ``space`` say."""
+    """How far each component is from its source, measured as ``weighting.loss`` and ``weighting.space`` say."""
     if weighting.space != "image":
         components = model.normalize(components)
     if weighting.space == "normalized":
-        targets = model.normalize(targets)
-    return RECONSTRUCTION_LOSSES[str(weighting.loss)](components, targets)
+        sources = model.normalize(sources)
+    return RECONSTRUCTION_LOSSES[str(weighting.loss)](components, sources)
 
 
 def relative_dominability(

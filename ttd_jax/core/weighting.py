@@ -16,7 +16,6 @@ from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
 from ttd_jax.errors import InputError
 
 Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
-Target: TypeAlias = Literal["source", "fused"]
 Space: TypeAlias = Literal["image", "normalized", "mixed"]
 Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
@@ -30,7 +29,6 @@ _CHOICES = {
     "form": get_args(Form),
     "normalization": get_args(Normalization),
     "correlation": get_args(Correlation),
-    "target": get_args(Target),
 }
 
 
@@ -60,12 +58,9 @@ class LossWeighting:
         normalization: ``"softmax"`` over the sources, ``"proportional"`` or ``"none"`` (Table 5).
         smoothing: Standard deviation in pixels of a Gaussian over the losses before they become weights; 0 for none.
         correlation: ``"negative"``, or the control ``"positive"`` that prefers the worse source (section 5.1).
-        target: What a component is compared with: ``"source"``, its own source; ``"fused"``, the static fusion of all
-            sources, so that the loss is what the fused image would lose without the others.
 
     Raises:
-        InputError: An option is not among its choices, the fused image is compared with itself, or the scale is
-            negative or not finite.
+        InputError: An option is not among its choices, or the scale is negative or not finite.
 
     Example:
         >>> LossWeighting(loss="l1", scale=10.0).scale
@@ -80,7 +75,6 @@ class LossWeighting:
     normalization: str | None = None
     correlation: str | None = None
     smoothing: float | int | None = None
-    target: str | None = None
 
     def __post_init__(self):
         if self.component in _OTHER_NAMES:
@@ -93,8 +87,6 @@ class LossWeighting:
             raise InputError(f"scale is a finite number of at least 0; got {self.scale!r}")
         if self.smoothing is not None and not 0 <= self.smoothing <= 100:
             raise InputError(f"smoothing is a number of pixels from 0 to 100; got {self.smoothing!r}")
-        if self.component == self.target == "fused":
-            raise InputError('component="fused" compared with target="fused" leaves no loss: use target="source"')
         if self.normalization == "proportional" and self.form in ("linear", "log"):
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
         if self.correlation == "positive" and self.normalization not in (None, "softmax"):
@@ -128,7 +120,7 @@ class StaticWeighting:
             raise InputError(f"static rules are {', '.join(get_args(Rule))}; got {self.rule!r}")
 
 
-PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0, "source")
+PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0)
 """The paper's text to the letter: softmax(exp(-loss)) of D(E(x)) against x."""
 
 
