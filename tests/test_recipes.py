@@ -1,6 +1,6 @@
 """The study of recipes: its halves, its fusion, its ranking; and the recipes that came out of it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -83,6 +83,18 @@ def test_the_study_fuses_as_fuse_does(bench, weighting):
 def test_the_study_fuses_statically_as_fuse_does(bench):
     expected = Fuser(bench.backbone, weighting="static")(list(bench.pair.sources)).image
     assert np.abs(bench.image("static").astype(int) - expected).max() <= 1
+
+
+def test_losses_against_the_fused_image(bench):
+    options = LossWeighting("l1", 5.0, "alone", "image", "exp", "softmax", "negative", 0.0)
+    got = np.asarray(bench.losses(Candidate(options, "fused")))
+    np.testing.assert_allclose(
+        np.asarray(bench.losses(Candidate(replace(options, component="fused"), "fused"))), 0, atol=1e-6
+    )
+    model, variables = bench.backbone.model, bench.backbone.variables
+    features = model.encode(variables, bench.pair.sources[..., None].astype(np.float32) / 255)
+    by_hand = np.abs(model.decode(variables, features[0]) - model.decode(variables, features[0] + features[1])).mean(-1)
+    np.testing.assert_allclose(got[0], by_hand, atol=1e-5)
 
 
 def test_controls_prefer_brightness_and_detail():

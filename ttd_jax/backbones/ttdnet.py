@@ -117,6 +117,9 @@ def _abstract(model: TTDNet):
 WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
 """How TTDNet is trained: weights by the inverse square of the smoothed l1 losses."""
 
+_IN_USE = replace(WEIGHTING, scale=1.5)
+"""For every task: the bundled checkpoint was measured with it (docs/checkpoints.md)."""
+
 SPEC = Spec(
     name="ttdnet",
     title="TTDNet (this package): residual, local, trained on components",
@@ -125,10 +128,7 @@ SPEC = Spec(
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
     recipes={
         "default": WEIGHTING,
-        "vif": replace(WEIGHTING, scale=1.5),
-        "medical": WEIGHTING,
-        "exposure": replace(WEIGHTING, scale=1.0),
-        "focus": WEIGHTING,
+        **dict.fromkeys(("vif", "medical", "exposure", "focus"), _IN_USE),
         "paper": PAPER,
     },
     channels=1,
