@@ -17,7 +17,7 @@ import itertools
 import sys
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 
@@ -33,8 +33,20 @@ from ttd_jax.core.dominability import reconstruction_losses, uni_source_componen
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.ops.color import luma
 
-Method = LossWeighting | str
-"""A loss weighting, ``"static"`` or one of the two controls."""
+
+@dataclass(frozen=True)
+class Candidate:
+    """A loss weighting, and what its components are compared with: each its source, or all the static fused image.
+
+    The second is an idea of this study, that a loss may be what the fused image would lose without the other sources.
+    """
+
+    weighting: LossWeighting
+    target: str = "source"
+
+
+Method = Candidate | str
+"""A candidate, ``"static"`` or one of the two controls."""
 
 BASELINES = ("static", "control: brightness", "control: brightness, detail")
 NAMES = {"infrared": "vif", "medical": "medical", "exposure": "exposure", "focus": "focus"}
@@ -45,7 +57,7 @@ Values = dict[tuple[str, str], list[float]]
 """Score of every pair by task and measure."""
 
 
-def candidates() -> list[LossWeighting]:
+def candidates() -> list[Candidate]:
     """The grid: what is compared with what, how losses become scores, and over how many pixels."""
     compared = [
         *(("l1", component, "image", "source") for component in ("alone", "scaled", "black", "fused")),
@@ -66,16 +78,18 @@ def candidates() -> list[LossWeighting]:
     published = [("mse", component, "image", "source") for component in ("alone", "fused")]
     squared = itertools.product(published, [("exp", 50.0)], (0.0, 4.0))
     return [
-        LossWeighting(loss, scale, component, space, form, "softmax", "negative", smoothing, target)
+        Candidate(LossWeighting(loss, scale, component, space, form, "softmax", "negative", smoothing), target)
         for (loss, component, space, target), (form, scale), smoothing in (*absolute, *others, *squared)
     ]
 
 
-def neighbours(weighting: LossWeighting) -> list[LossWeighting]:
+def neighbours(candidate: Candidate) -> list[Candidate]:
     """A candidate with half and twice its scale, with less and more smoothing."""
+    weighting = candidate.weighting
     smoother = {0.0: [2.0], 4.0: [2.0, 8.0]}[float(weighting.smoothing or 0)]
     scales = [replace(weighting, scale=weighting.scale * factor) for factor in (0.5, 2.0)]
-    return [*scales, *(replace(weighting, smoothing=pixels) for pixels in smoother)]
+    changed = [*scales, *(replace(weighting, smoothing=pixels) for pixels in smoother)]
+    return [replace(candidate, weighting=each) for each in changed]
 
 
 class Bench:
@@ -105,15 +119,16 @@ class Bench:
         self._losses: dict[tuple[str | None, ...], jax.Array] = {}
         self._made: dict[str, jax.Array] = {}
 
-    def losses(self, weighting: LossWeighting) -> jax.Array:
+    def losses(self, candidate: Candidate) -> jax.Array:
         """Losses before they are smoothed."""
-        key = (weighting.component, weighting.target, weighting.space, weighting.loss)
+        weighting = candidate.weighting
+        key = (weighting.component, candidate.target, weighting.space, weighting.loss)
         if key not in self._losses:
             kind = str(weighting.component)
             if kind not in self._made:
                 self._made[kind] = self._components(self.backbone.variables, self._sources, self._features, kind=kind)
             made = self._made[kind]
-            target = jnp.broadcast_to(self._fused, made.shape) if weighting.target == "fused" else self._sources
+            target = jnp.broadcast_to(self._fused, made.shape) if candidate.target == "fused" else self._sources
             self._losses[key] = reconstruction_losses(self.backbone.model, made, target, weighting)
         return self._losses[key]
 
@@ -122,8 +137,8 @@ class Bench:
         if method == "static":
             fused = self._fused
         else:
-            if isinstance(method, LossWeighting):
-                weights = weights_from_losses(self.losses(method), method)
+            if isinstance(method, Candidate):
+                weights = weights_from_losses(self.losses(method), method.weighting)
             else:
                 pixels = self.pair.sources.astype(np.float32) / 255
                 weights = jnp.asarray(control_weights(pixels, detail=method == BASELINES[2]), jnp.float32)
@@ -170,15 +185,15 @@ def compare(scores: Scores, other: Scores, tasks: Iterable[str]) -> tuple[int, f
     return sum(gain > 0 for gain in gains), float(np.mean(gains))
 
 
-def best(found: Mapping[Method, Values], tasks: Iterable[str], keep: int) -> list[LossWeighting]:
-    """The weightings that rank highest, best first."""
+def best(found: Mapping[Method, Values], tasks: Iterable[str], keep: int) -> list[Candidate]:
+    """The candidates that rank highest, best first."""
     tasks = list(tasks)
-    weightings = [method for method in found if isinstance(method, LossWeighting)]
-    return sorted(weightings, key=lambda method: -sureness(found[method], found["static"], tasks))[:keep]
+    tried = [method for method in found if isinstance(method, Candidate)]
+    return sorted(tried, key=lambda method: -sureness(found[method], found["static"], tasks))[:keep]
 
 
-def search(bench: Bench, selection: Pairs, few: int, keep: int) -> dict[str, LossWeighting]:
-    """The best weighting of each task, and under ``"default"`` that of all sixteen cells."""
+def search(bench: Bench, selection: Pairs, few: int, keep: int) -> dict[str, Candidate]:
+    """The best candidate of each task, and under ``"default"`` that of all sixteen cells."""
     thin = {task: members[:: max(len(members) // few, 1)][:few] for task, members in selection.items()}
     wanted = {**{task: [task] for task in CELLS}, "default": list(CELLS)}
     grid = candidates()
@@ -196,10 +211,11 @@ def search(bench: Bench, selection: Pairs, few: int, keep: int) -> dict[str, Los
     return {name: best(second, tasks, 1)[0] for name, tasks in wanted.items()}
 
 
-def describe(weighting: LossWeighting) -> str:
+def describe(candidate: Candidate) -> str:
     """The options that differ from the paper's text, in one line."""
-    options = ((f.name, getattr(weighting, f.name)) for f in fields(weighting))
-    return ", ".join(f"{name} {value}" for name, value in options if value != getattr(PAPER, name)) or "as printed"
+    options = [(f.name, getattr(candidate.weighting, f.name), getattr(PAPER, f.name)) for f in fields(PAPER)]
+    options.append(("target", candidate.target, "source"))
+    return ", ".join(f"{name} {value}" for name, value, paper in options if value != paper) or "as printed"
 
 
 def print_tables(title: str, rows: Mapping[str, Mapping[str, Scores]], static: Scores, controls: list[Scores]) -> None:
@@ -221,7 +237,7 @@ def study(label: str, backbone: Backbone, halves: tuple[Pairs, Pairs], few: int,
     bench = Bench(backbone)
     print(f"\n## {label}")
     found = {} if named else search(bench, halves[0], few, keep)
-    recipes = dict(backbone.recipes)
+    recipes = {name: Candidate(recipe) for name, recipe in backbone.recipes.items()}
     for title, pairs in zip(("selection", "held out"), halves, strict=True):
         values = evaluate(bench, pairs, [*BASELINES, *recipes.values(), *found.values()])
         scores = {method: means(each) for method, each in values.items()}

@@ -1,6 +1,6 @@
 """The study of recipes: its halves, its fusion, its ranking; and the recipes that came out of it."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from benchmarks.recipes import (
     BASELINES,
     NAMES,
     Bench,
+    Candidate,
     best,
     candidates,
     compare,
@@ -67,14 +68,14 @@ def bench():
 @pytest.mark.parametrize(
     "weighting",
     [
-        LossWeighting("l1", 10.0, "alone", "image", "exp", "softmax", "negative", 2.0, "source"),
-        LossWeighting("l1", 2.0, "black", "image", "linear", "softmax", "negative", 0.0, "fused"),
-        LossWeighting("l1", 1.0, "alone", "mixed", "log", "softmax", "negative", 0.0, "source"),
+        LossWeighting("l1", 10.0, "alone", "image", "exp", "softmax", "negative", 2.0),
+        LossWeighting("mse", 50.0, "fused", "image", "linear", "softmax", "negative", 0.0),
+        LossWeighting("l1", 1.0, "black", "mixed", "log", "softmax", "negative", 0.0),
     ],
 )
 def test_the_study_fuses_as_fuse_does(bench, weighting):
     expected = Fuser(bench.backbone, weighting=weighting)(list(bench.pair.sources)).image
-    difference = bench.image(weighting).astype(int) - expected
+    difference = bench.image(Candidate(weighting)).astype(int) - expected
     assert np.abs(difference).max() <= 1  # rounding to 8 bits
     assert np.mean(difference != 0) < 0.01
 
@@ -82,6 +83,18 @@ def test_the_study_fuses_as_fuse_does(bench, weighting):
 def test_the_study_fuses_statically_as_fuse_does(bench):
     expected = Fuser(bench.backbone, weighting="static")(list(bench.pair.sources)).image
     assert np.abs(bench.image("static").astype(int) - expected).max() <= 1
+
+
+def test_losses_against_the_fused_image(bench):
+    options = LossWeighting("l1", 5.0, "alone", "image", "exp", "softmax", "negative", 0.0)
+    got = np.asarray(bench.losses(Candidate(options, "fused")))
+    np.testing.assert_allclose(
+        np.asarray(bench.losses(Candidate(replace(options, component="fused"), "fused"))), 0, atol=1e-6
+    )
+    model, variables = bench.backbone.model, bench.backbone.variables
+    features = model.encode(variables, bench.pair.sources[..., None].astype(np.float32) / 255)
+    by_hand = np.abs(model.decode(variables, features[0]) - model.decode(variables, features[0] + features[1])).mean(-1)
+    np.testing.assert_allclose(got[0], by_hand, atol=1e-5)
 
 
 def test_controls_prefer_brightness_and_detail():
@@ -120,7 +133,7 @@ def test_ranking_is_by_the_cell_that_is_least_sure():
     static, sure, large = pairs_scored(0, 0), pairs_scored(0.2, 0.1), pairs_scored(5.0, 0.1, SCD=0.05)
     gains = np.subtract(sure["medical", "VIF"], static["medical", "VIF"])
     assert sureness(sure, static, CELLS) == pytest.approx(ttest_1samp(gains, 0).statistic, rel=1e-6)
-    a, b = LossWeighting(scale=1.0), LossWeighting(scale=2.0)
+    a, b = Candidate(LossWeighting(scale=1.0)), Candidate(LossWeighting(scale=2.0))
     found = {"static": static, a: sure, b: large}
     assert best(found, CELLS, 2) == [a, b]
     assert best(found, ["focus"], 1) == [b]  # no SCD among its cells
@@ -128,18 +141,19 @@ def test_ranking_is_by_the_cell_that_is_least_sure():
 
 
 def test_neighbours_differ_in_one_option():
-    for weighting in candidates():
-        options = asdict(weighting)
-        for near in neighbours(weighting):
-            changed = {name for name, value in asdict(near).items() if value != options[name]}
+    for candidate in candidates():
+        options = asdict(candidate.weighting)
+        for near in neighbours(candidate):
+            changed = {name for name, value in asdict(near.weighting).items() if value != options[name]}
             assert changed in ({"scale"}, {"smoothing"})
+            assert near.target == candidate.target
 
 
 def test_the_grid_holds_complete_weightings_once_each():
     grid = candidates()
     assert len(set(grid)) == len(grid)
-    assert all(value is not None for weighting in grid for value in asdict(weighting).values())
-    assert {weighting.target for weighting in grid} == {"source", "fused"}
+    assert all(value is not None for candidate in grid for value in asdict(candidate.weighting).values())
+    assert {candidate.target for candidate in grid} == {"source", "fused"}
 
 
 def test_tables_hold_what_they_are_given(capsys):
@@ -155,8 +169,8 @@ def test_tables_hold_what_they_are_given(capsys):
 
 
 def test_what_differs_from_the_paper_is_named():
-    assert describe(PAPER) == "as printed"
-    assert describe(LossWeighting(scale=50.0).resolve(PAPER)) == "scale 50.0"
+    assert describe(Candidate(PAPER)) == "as printed"
+    assert describe(Candidate(LossWeighting(scale=50.0).resolve(PAPER), "fused")) == "scale 50.0, target fused"
 
 
 RECIPES = [

@@ -106,7 +106,8 @@ def test_report_and_what_is_missing(medical, checkpoint):
     pairs = find_pairs(medical, "MRI-CT")
     lines = list(compute(part, pairs, backbones))
     assert [(line.row.label, line.recipe) for line in lines] == [
-        ("IFCNN", "static"), ("IFCNN+TTD", "default"), ("IFCNN+TTD", "paper"),
+        ("IFCNN", "static"),
+        *(("IFCNN+TTD", name) for name in ("default", "vif", "exposure", "focus", "fitted", "paper")),  # medical is vif
     ]  # fmt: skip
     text = report(3, part, pairs, backbones, lines)
     assert text[0] == "Table 3, MRI and CT: MRI-CT, 2 of 21 pairs"
@@ -126,7 +127,9 @@ def test_recipes(medical, checkpoint):
     check_recipes(["paper"], backbones)
     lines = compute(TABLES[3].parts[0], find_pairs(medical, "MRI-CT")[:1], backbones, ["paper"])
     assert [line.recipe for line in lines] == ["static", "paper"]
-    with pytest.raises(InputError, match="recipes of ifcnn are default, paper; got 'best'"):
+    with pytest.raises(
+        InputError, match="recipes of ifcnn are default, vif, medical, exposure, focus, fitted, paper; got 'best'"
+    ):
         check_recipes(["best"], backbones)
 
 

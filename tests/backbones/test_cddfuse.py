@@ -84,7 +84,7 @@ def test_parameter_count():
 
 
 def test_presets_carry_the_published_recipe():
-    published = LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", "negative", 0.0, "source")
+    published = LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", "negative", 0.0)
     assert SPEC.recipes["default"] == SPEC.recipes["published"] == SPEC.recipes["vif"] == published
     assert SPEC.of_preset("mif").recipes["medical"] == published
     assert "vif" not in SPEC.of_preset("mif").recipes and "medical" not in SPEC.recipes

@@ -157,7 +157,7 @@ def test_tasks_that_are_static_only_say_so():
         assert row.roles == TASKS[preset].roles
     assert SPEC.of_preset("deghost").channels == 6
     assert SPEC.of_preset("focus").recipes["default"] == LossWeighting(
-        "l1", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0, "source"
+        "l1", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0
     )
 
 

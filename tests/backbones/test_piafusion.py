@@ -46,7 +46,7 @@ def test_parameter_count():
 
 
 def test_the_recipe_is_the_published_one_with_isolated_components():
-    published = LossWeighting("mse", 50.0, "isolate", "image", "exp", "softmax", "negative", 0.0, "source")
+    published = LossWeighting("mse", 50.0, "isolate", "image", "exp", "softmax", "negative", 0.0)
     assert SPEC.recipes["default"] == published
 
 

@@ -122,7 +122,10 @@ def test_sources(ttd_jax, place, checkpoint, sources, message):
             ["-o", "out.png", "--save-weights", "old.png"],
             "output old.png exists already: choose another name or pass --overwrite (overwrite=True)",
         ),
-        (["-o", "out.png", "--recipe", "best"], "recipes of ifcnn are default, paper; got 'best'"),
+        (
+            ["-o", "out.png", "--recipe", "best"],
+            "recipes of ifcnn are default, vif, medical, exposure, focus, fitted, paper; got 'best'",
+        ),
         (
             ["-o", "out.png", "--weighting", "static", "--save-weights", "w.png", "--rule", "max"],
             "a maximum has no weights to save: leave --save-weights out, or use --weighting loss",

@@ -69,24 +69,6 @@ def test_dynamic_fusion_by_hand(rule, count):
     np.testing.assert_allclose(fused.image, decode(merged), rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("rule", "static_of", "beside_black"),
-    [
-        ("sum", lambda z: z.sum(0), lambda z, black: z + 2 * black),
-        ("mean", lambda z: z.mean(0), lambda z, black: (z + 2 * black) / 3),
-        ("max", lambda z: z.max(0), np.maximum),
-    ],
-)
-def test_components_against_the_fused_image_by_hand(rule, static_of, beside_black):
-    sources = np.random.default_rng(8).random((3, 4, 5, 1)).astype(np.float32)
-    weighting = replace(PAPER, loss="l1", component="black", form="linear", scale=4.0, target="fused")
-    fused = dynamic(AnalyticModel(rule, extras=True), sources, weighting)
-    whole = decode(static_of(encode(sources)))  # without the residual and the last step, as components are
-    losses = np.abs(decode(beside_black(encode(sources), encode(0))) - whole)[..., 0]
-    np.testing.assert_allclose(fused.losses, losses, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(fused.weights, softmax(-4 * losses, axis=0), rtol=1e-5)
-
-
 @pytest.mark.parametrize("fuse", [static, dynamic])
 def test_residual_and_last_step_belong_to_the_fused_image(fuse):
     sources = np.random.default_rng(4).random((2, 4, 5, 1)).astype(np.float32)

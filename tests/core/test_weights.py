@@ -128,7 +128,7 @@ def test_the_best_of_many_sources_stays_within_its_bound():
 
 
 def test_options_left_out_come_from_the_recipe():
-    recipe = LossWeighting("l1", 3.0, "black", "mixed", "sigmoid", "proportional", "negative", 3.0, "fused")
+    recipe = LossWeighting("l1", 3.0, "black", "mixed", "sigmoid", "proportional", "negative", 3.0)
     assert LossWeighting().resolve(recipe) == recipe
     own = LossWeighting(scale=0.0, loss="mse").resolve(recipe)
     assert (own.loss, own.scale, own.component) == ("mse", 0.0, "black")
@@ -150,11 +150,6 @@ def test_the_scale_is_traced_and_the_names_are_static():
         ({"form": "cubic"}, "form is one of 'exp', 'linear', 'sigmoid', 'log'; got 'cubic'"),
         ({"normalization": "max"}, "normalization is one of 'softmax', 'proportional', 'none'; got 'max'"),
         ({"correlation": "zero"}, "correlation is one of 'negative', 'positive'; got 'zero'"),
-        ({"target": "both"}, "target is one of 'source', 'fused'; got 'both'"),
-        (
-            {"component": "fused", "target": "fused"},
-            'component="fused" compared with target="fused" leaves no loss: use target="source"',
-        ),
         ({"scale": -1}, "scale is a finite number of at least 0; got -1"),
         ({"scale": float("nan")}, "scale is a finite number of at least 0; got nan"),
         ({"scale": float("inf")}, "scale is a finite number of at least 0; got inf"),

@@ -7,7 +7,7 @@ The linen network computes layer by layer, as the authors do. The fusion model g
 from the same variables inside the compiled function, where they cost next to nothing (``docs/speed.md``).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -123,7 +123,21 @@ def _abstract(model: IFCNN):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 3)))
 
 
-_DEFAULT = LossWeighting("l1", 1.0, "black", "mixed", "exp", "softmax", "negative", 0.0, "source")
+_FITTED = LossWeighting("l1", 1.0, "black", "mixed", "exp", "softmax", "negative", 0.0)
+"""The reading of the formula that comes closest to the paper's printed results."""
+
+_DEFAULT = replace(_FITTED, form="log", smoothing=4.0)
+
+_RECIPES = {
+    "default": _DEFAULT,
+    "vif": replace(_DEFAULT, scale=1.5),
+    "medical": replace(_DEFAULT, scale=1.5),
+    "exposure": LossWeighting("l1", 10.0, "fused", "image", "exp", "softmax", "negative", 4.0),
+    "focus": replace(_DEFAULT, scale=0.5),
+    "fitted": _FITTED,
+    "paper": PAPER,
+}
+"""From the study of docs/recipes.md; the one for exposure is the least harmful, not a gain."""
 
 SPEC = Spec(
     name="ifcnn",
@@ -131,7 +145,7 @@ SPEC = Spec(
     build=IFCNN,
     abstract=_abstract,
     presets={"max": {"rule": "max"}, "mean": {"rule": "mean"}, "sum": {"rule": "sum"}},
-    recipes={"default": _DEFAULT, "paper": PAPER},
+    recipes=_RECIPES,
     channels=3,
     static_rule="maximum, mean or sum, by preset",
     origin="github.com/uzeful/IFCNN, the files IFCNN-MAX.pth, IFCNN-MEAN.pth and IFCNN-SUM.pth",

@@ -8,7 +8,7 @@ component is the size of the correction that its source asks for. The correction
 deficient a source is can be learned before how to mend it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import flax.linen as nn
@@ -114,8 +114,11 @@ def _abstract(model: TTDNet):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 1)))
 
 
-WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0, "source")
+WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
 """How TTDNet is trained: weights by the inverse square of the smoothed l1 losses."""
+
+_IN_USE = replace(WEIGHTING, scale=1.5)
+"""For every task: the bundled checkpoint was measured with it (docs/checkpoints.md)."""
 
 SPEC = Spec(
     name="ttdnet",
@@ -123,7 +126,11 @@ SPEC = Spec(
     build=build,
     abstract=_abstract,
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
-    recipes={"default": WEIGHTING, "paper": PAPER},
+    recipes={
+        "default": WEIGHTING,
+        **dict.fromkeys(("vif", "medical", "exposure", "focus"), _IN_USE),
+        "paper": PAPER,
+    },
     channels=1,
     static_rule="mean",
     origin="trained by ttd-jax train general",

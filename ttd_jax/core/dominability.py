@@ -99,11 +99,11 @@ def _replace_others(stack: PyTree, m: Array, partner: PyTree | None) -> PyTree:
 def reconstruction_losses(
     model: FusionModel,
     components: Float[Array, "M H W K"],
-    targets: Float[Array, "M H W C"],
+    sources: Float[Array, "M H W C"],
     weighting: LossWeighting,
 ) -> Float[Array, "M H W"]:
-    """How far each component is from its source, or from another target, as ``loss`` and ``space`` say."""
-    return RECONSTRUCTION_LOSSES[str(weighting.loss)](*in_space(model, components, targets, str(weighting.space)))
+    """How far each component is from its source, measured as ``weighting.loss`` and ``weighting.space`` say."""
+    return RECONSTRUCTION_LOSSES[str(weighting.loss)](*in_space(model, components, sources, str(weighting.space)))
 
 
 def in_space(

@@ -85,10 +85,7 @@ def ttd(
         losses = jnp.matmul(magnitudes, mix, precision="highest")
     else:
         components = uni_source_components(model, variables, sources, features, str(weighting.component))
-        target = sources
-        if weighting.target == "fused":
-            target = uni_source_components(model, variables, sources, features, "fused")
-        losses = reconstruction_losses(model, components, target, weighting)
+        losses = reconstruction_losses(model, components, sources, weighting)
     weights = weights_from_losses(losses, weighting)
     latent = model.merge(features, weights[..., jnp.newaxis])
     image = model.finish(model.decode(variables, latent, model.residual(sources)))

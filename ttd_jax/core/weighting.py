@@ -19,7 +19,6 @@ from ttd_jax.core.losses import FUSION_LOSSES, RECONSTRUCTION_LOSSES
 from ttd_jax.errors import InputError
 
 Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
-Target: TypeAlias = Literal["source", "fused"]
 Space: TypeAlias = Literal["image", "normalized", "mixed"]
 Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
@@ -39,7 +38,7 @@ _OTHER_NAMES = {"isolate": "alone", "duplicate": "scaled"}
 """What the two components are called for a network with one branch per source."""
 
 
-@partial(register_dataclass, data_fields=("scale",), meta_fields=("loss", *_CHOICES, "smoothing", "target"))
+@partial(register_dataclass, data_fields=("scale",), meta_fields=("loss", *_CHOICES, "smoothing"))
 @dataclass(frozen=True)
 class LossWeighting:
     """Weights from reconstruction losses (TTD, Eq. 6).
@@ -61,12 +60,9 @@ class LossWeighting:
         normalization: ``"softmax"`` over the sources, ``"proportional"`` or ``"none"`` (Table 5).
         smoothing: Standard deviation in pixels of a Gaussian over the losses before they become weights; 0 for none.
         correlation: ``"negative"``, or the control ``"positive"`` that prefers the worse source (section 5.1).
-        target: What a component is compared with: ``"source"``, its own source; ``"fused"``, the static fusion of all
-            sources, so that the loss is what the fused image would lose without the others.
 
     Raises:
-        InputError: An option is not among its choices, the fused image is compared with itself, or the scale is
-            negative or not finite.
+        InputError: An option is not among its choices, or the scale is negative or not finite.
 
     Example:
         >>> LossWeighting(loss="l1", scale=10.0).scale
@@ -81,15 +77,10 @@ class LossWeighting:
     normalization: str | None = None
     correlation: str | None = None
     smoothing: float | int | None = None
-    target: str | None = None
 
     def __post_init__(self):
         if self.loss not in (None, *RECONSTRUCTION_LOSSES):
             raise InputError(f"loss is one of {', '.join(map(repr, RECONSTRUCTION_LOSSES))}; got {self.loss!r}")
-        if self.target not in (None, *get_args(Target)):
-            raise InputError(f"target is one of {', '.join(map(repr, get_args(Target)))}; got {self.target!r}")
-        if self.component == self.target == "fused":
-            raise InputError('component="fused" compared with target="fused" leaves no loss: use target="source"')
         _check_options(self)
 
     def resolve(self, recipe: "LossWeighting") -> "LossWeighting":
@@ -114,9 +105,10 @@ class GradientWeighting:
             computed at once, since it may look anywhere.
         scale: The factor before the gradient.
         channel: Index of the feature channel, from 0; a list of indices, or ``"mean"`` of all channels, which
-            averages them after the division; or ``"auto"``, the channel whose weights agree best with where the
-            sources have more local detail, chosen anew for every set of sources. Features that are several arrays
-            (a pytree) count as one, channels side by side in the order of ``jax.tree.leaves``.
+            averages them after the division; or ``"auto"``, the channel that agrees best with where the sources
+            have more local detail and differs least from pixel to pixel, chosen anew for every set of sources.
+            Features that are several arrays (a pytree) count as one, channels side by side in the order of
+            ``jax.tree.leaves``.
         component: As for :class:`LossWeighting`; for ``"scaled"`` the gradient is summed over the M copies.
         space: As for :class:`LossWeighting`.
         form: As for :class:`LossWeighting`.
@@ -234,7 +226,7 @@ class StaticWeighting:
             raise InputError(f"static rules are {', '.join(get_args(Rule))}; got {self.rule!r}")
 
 
-PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0, "source")
+PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0)
 """The paper's text to the letter: softmax(exp(-loss)) of D(E(x)) against x."""
 
 
