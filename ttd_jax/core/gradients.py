@@ -181,7 +181,11 @@ def channel_mix(weighting: GradientWeighting, sums: ChannelSums) -> tuple[Float[
     inverse = jnp.where(mean == 0, 0, 1 / jnp.where(mean == 0, 1, mean))
     if weighting.channel == "mean":
         return inverse / channels, None
-    index = jnp.argmax(channel_scores(sums)) if weighting.channel == "auto" else jnp.atleast_1d(weighting.channel)
+    index = (
+        jnp.argmax(channel_scores(sums))
+        if weighting.channel == "auto"
+        else jnp.atleast_1d(jnp.asarray(weighting.channel))
+    )
     chosen = jnp.mean(jnp.atleast_2d(jax.nn.one_hot(index, channels, dtype=mean.dtype)), axis=0)
     known = jnp.all((index >= 0) & (index < channels))
     return jnp.where(known, chosen * inverse, jnp.nan), index if weighting.channel == "auto" else None

@@ -197,7 +197,7 @@ def _is_channel(channel: Any) -> bool:
     if isinstance(channel, list | tuple | np.ndarray) and np.ndim(channel) == 1:
         return len(channel) > 0 and all(_is_channel(one) for one in channel)
     if isinstance(channel, Integral):
-        return not isinstance(channel, bool) and channel >= 0
+        return not isinstance(channel, bool) and int(channel) >= 0
     return (
         isinstance(channel, np.ndarray | jax.Array) and channel.ndim <= 1 and np.issubdtype(channel.dtype, np.integer)
     )
