@@ -4,7 +4,8 @@
 
 A few pairs of each of four tasks, cut to their centre, fused once with every channel's gradient weights. Pairs that
 share an image stay together; the tasks' halves take turns. A fixed channel is chosen for a task on the first half, by
-the mean of its standardised measures, and everything is printed for the second half: mean change against static fusion.
+the mean of its standardised measures, and everything is printed for the second half: mean change against uniform
+weights, which are the static rule of a sum or a mean.
 
 * *auto*: ``channel="auto"``; *mean*: ``channel="mean"``; *best fixed*: the channel chosen by hand on the first half;
 * *chance*: the mean over all channels, what a channel drawn at random gives; *ceiling*: for each pair the channel that
@@ -27,8 +28,7 @@ from benchmarks.cells import CELLS, MEASURES
 from benchmarks.pairs import Pair, load_pairs
 from ttd_jax import GradientWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
-from ttd_jax.core.fusion import fuse_static
+from ttd_jax.core.dominability import reconstruction_losses, weights_from_losses
 from ttd_jax.core.gradients import channel_mix, channel_scores, channel_sums, component_gradients
 from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.metrics import peak_signal_to_noise_ratio, structural_similarity
@@ -43,42 +43,41 @@ FORMS = {
     "loss, positive": {"correlation": "positive", "normalization": "softmax"},
 }
 EXTRA = ("SD", "AG", "SF")
+NAMES = ("VIF", "Qabf", "SCD", "SSIM", "MEF-SSIM", "PSNR", "SSIM truth", *EXTRA)
 
 
-def fuse_all(backbone: Backbone, recipe: LossWeighting, sources, truth, names: tuple[str, ...]):
-    """Measures of static fusion, of every row, and of every channel's weights; and what is known of every channel."""
+def fuse_all(backbone: Backbone, recipe: LossWeighting, sources, truth):
+    """Every measure of fusion by each row's weights and by each channel's; and what is known of every channel."""
     model, variables = backbone.model, backbone.variables
     stack = sources[..., jnp.newaxis].astype(jnp.float32) / 255
     weighting = GradientWeighting().resolve(recipe)
     features = model.encode(variables, stack)
-    _, magnitudes = component_gradients(model, variables, stack, features, weighting)
+    components, magnitudes = component_gradients(model, variables, stack, features, weighting)
     sums = channel_sums(magnitudes, stack, jnp.ones(stack.shape[1], bool), score=True)
-
-    def measured(image):
-        grey = jnp.rint(255 * jnp.clip(jnp.mean(image, axis=-1), 0, 1)).astype(jnp.uint8)
-        return jnp.stack([measure(name, grey, sources, truth) for name in names])
-
-    def by_weights(weights):
-        latent = model.merge(features, weights[..., jnp.newaxis])
-        return measured(model.finish(model.decode(variables, latent, model.residual(stack))))
-
-    def by_mix(mix):
-        return by_weights(weights_from_losses(jnp.matmul(magnitudes, mix, precision="highest"), weighting))
-
-    def one_channel(index):
-        return by_mix(channel_mix(GradientWeighting(channel=index), sums)[0])
-
-    components = uni_source_components(model, variables, stack, features, str(recipe.component))
     losses = reconstruction_losses(model, components, stack, recipe)
-    options = [{}, *FORMS.values()]
-    loss_weights = jnp.stack([weights_from_losses(losses, replace(recipe, **change)) for change in options])
+
+    def by_channel(channel):
+        mix, _ = channel_mix(GradientWeighting(channel=channel), sums)
+        return weights_from_losses(jnp.matmul(magnitudes, mix, precision="highest"), weighting)
+
+    def measured(weights):  # compiled once, for all of them
+        latent = model.merge(features, weights[..., jnp.newaxis])
+        image = model.finish(model.decode(variables, latent, model.residual(stack)))
+        grey = jnp.rint(255 * jnp.clip(jnp.mean(image, axis=-1), 0, 1)).astype(jnp.uint8)
+        return jnp.stack([measure(name, grey, sources, truth) for name in NAMES])
+
+    rows = [jnp.full_like(losses, 1 / len(losses)), by_channel("mean")]
+    rows += [weights_from_losses(losses, replace(recipe, **change)) for change in ({}, *FORMS.values())]
+    channels = jax.lax.map(by_channel, jnp.arange(magnitudes.shape[-1]))
+    scores = jax.lax.map(measured, jnp.concatenate([jnp.stack(rows), channels]))
     return {
-        "static": measured(fuse_static(model, variables, stack).image),
-        "mean": by_mix(channel_mix(GradientWeighting(channel="mean"), sums)[0]),
-        "losses": jax.lax.map(by_weights, loss_weights),
-        "channels": jax.lax.map(one_channel, jnp.arange(magnitudes.shape[-1])),
+        "static": scores[0],
+        "mean": scores[1],
+        "losses": scores[2 : len(rows)],
+        "channels": scores[len(rows) :],
         "score": channel_scores(sums),
         "spread": jnp.sqrt(sums.spread / sums.values),
+        "agreement": sums.agreement / jnp.sqrt(sums.spread * sums.detail),
     }
 
 
@@ -112,13 +111,13 @@ def best(gains: np.ndarray) -> int:
     return int(np.argmax(np.mean(gains / (gains.std(axis=0) + 1e-12), axis=-1)))
 
 
-def report_task(task: str, names: tuple[str, ...], found: list[dict], second: np.ndarray) -> tuple[dict, str]:
+def report_task(task: str, found: list[dict], second: np.ndarray) -> tuple[dict, str]:
     """Rows of changes on the second half, and a line about the channels."""
     static = np.array([one["static"] for one in found])
     gains = np.array([one["channels"] for one in found]) - static[:, np.newaxis]  # pair, channel, measure
     losses = np.array([one["losses"] for one in found]) - static[:, np.newaxis]
     auto = [int(np.argmax(one["score"])) for one in found]
-    judged = slice(0, len(CELLS[task]))
+    judged = [NAMES.index(name) for name in CELLS[task]]
     fixed = best(gains[~second][..., judged].mean(axis=0))
     held = np.flatnonzero(second)
     rows = {
@@ -133,14 +132,14 @@ def report_task(task: str, names: tuple[str, ...], found: list[dict], second: np
     quality = np.array([np.mean(g / (g.std(axis=0) + 1e-12), axis=-1) for g in gains[..., judged]])
     ranks = {
         key: np.nanmean([spearmanr(one[key], q)[0] for one, q in zip(found, quality, strict=True)])
-        for key in ("score", "spread")
+        for key in ("score", "agreement", "spread")
     }
     note = (
         f"{task}: {np.sum(~second)} pairs to choose from, {len(held)} held out; fixed channel {fixed}; auto chose "
         f"{', '.join(str(auto[i]) for i in held)}; rank correlation with a channel's quality, all pairs: "
-        f"agreement {ranks['score']:+.2f}, spread {ranks['spread']:+.2f}"
+        f"score of auto {ranks['score']:+.2f}, agreement {ranks['agreement']:+.2f}, spread {ranks['spread']:+.2f}"
     )
-    return {name: dict(zip(names, row, strict=True)) for name, row in rows.items()}, note
+    return {name: dict(zip(NAMES, row, strict=True)) for name, row in rows.items()}, note
 
 
 def main() -> None:
@@ -154,14 +153,13 @@ def main() -> None:
     backbone = load_backbone(None, options.checkpoint)
     pairs = choose_pairs(load_pairs(options.data, options.size, 3), options.each)
     tables = {}
+    run = jax.jit(partial(fuse_all, backbone, backbone.recipes[options.recipe]))
     for task, members in pairs.items():
-        names = (*CELLS[task], *EXTRA)
-        run = jax.jit(partial(fuse_all, backbone, backbone.recipes[options.recipe], names=names))
         found = []
         for pair in members:
             truth = pair.sources[0] if pair.truth is None else pair.truth
             found.append(jax.device_get(run(jnp.asarray(pair.sources), jnp.asarray(truth))))
-        tables[task], note = report_task(task, names, found, halves(members))
+        tables[task], note = report_task(task, found, halves(members))
         print(note, flush=True)
     print(f"\n{backbone.name} {backbone.manifest.get('preset')}, recipe {options.recipe}: change against static fusion")
     for task, rows in tables.items():

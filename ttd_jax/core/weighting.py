@@ -105,9 +105,10 @@ class GradientWeighting:
             computed at once, since it may look anywhere.
         scale: The factor before the gradient.
         channel: Index of the feature channel, from 0; a list of indices, or ``"mean"`` of all channels, which
-            averages them after the division; or ``"auto"``, the channel whose weights agree best with where the
-            sources have more local detail, chosen anew for every set of sources. Features that are several arrays
-            (a pytree) count as one, channels side by side in the order of ``jax.tree.leaves``.
+            averages them after the division; or ``"auto"``, the channel that agrees best with where the sources
+            have more local detail and differs least from pixel to pixel, chosen anew for every set of sources.
+            Features that are several arrays (a pytree) count as one, channels side by side in the order of
+            ``jax.tree.leaves``.
         component: As for :class:`LossWeighting`; for ``"scaled"`` the gradient is summed over the M copies.
         space: As for :class:`LossWeighting`.
         form: As for :class:`LossWeighting`.
