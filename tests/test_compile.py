@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.networks import ifcnn_backbone
-from ttd_jax import Fuser, LossWeighting, fuse, load_backbone
+from ttd_jax import Fuser, GradientWeighting, LossWeighting, fuse, load_backbone
 
 SOURCES = list(np.random.default_rng(0).random((2, 12, 14)).astype(np.float32))
 
@@ -54,6 +54,16 @@ def test_a_new_scale_compiles_nothing(fuser):
         for scale in (0, 2.0, np.float64(50), 1e3):
             Fuser(fuser.backbone, weighting=LossWeighting(scale=scale))(SOURCES)
     assert not programs
+
+
+def test_new_numbers_for_gradients_compile_nothing(fuser):
+    for first, others in {58: [0, np.int64(63)], (3, 4): [[1, 2], np.array([7, 7])], "auto": ["auto"]}.items():
+        first = list(first) if isinstance(first, tuple) else first
+        Fuser(fuser.backbone, weighting=GradientWeighting(channel=first))(SOURCES)
+        with counted() as programs:
+            for channel, scale in zip(others, (0.0, np.float64(3)), strict=False):
+                Fuser(fuser.backbone, weighting=GradientWeighting(channel=channel, scale=scale))(SOURCES[::-1])
+        assert not programs
 
 
 def test_an_equal_backbone_loaded_anew_compiles_nothing(fuser, checkpoint):

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from ttd_jax import fuse, load_backbone
+from ttd_jax import GradientWeighting, fuse, load_backbone
 from ttd_jax.io.images import read_image, write_image
 
 RNG = np.random.default_rng(0)
@@ -113,3 +113,30 @@ def test_names_that_are_no_text(ttd_jax, checkpoint, pictures, tmp_path):
     assert done.code == 0
     assert "caf\\udce9.png: 2 sources" in done.out
     assert odd.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "channel", "said"),
+    [([], "auto", "auto "), (["--channel", "58"], 58, "58)"), (["--channel", "13,44"], [13, 44], "[13, 44])")],
+)
+def test_gradient_weights(ttd_jax, checkpoint, pictures, tmp_path, arguments, channel, said):
+    a, b, _ = pictures
+    output = tmp_path / "out.png"
+    options = ["--checkpoint", checkpoint, "--weighting", "gradient", *arguments]
+    done = ttd_jax("fuse", a, b, "-o", output, *options)
+    assert done.code == 0 and f"ifcnn mean gradient (channel {said}" in done.out
+    expected = fuse([a, b], checkpoint=checkpoint, weighting=GradientWeighting(channel=channel))
+    np.testing.assert_array_equal(read_image(output).pixels, expected.image)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--channel", "3"], "--channel is for gradients: add --weighting gradient"),
+        (["--weighting", "gradient", "--channel", "64"], "this backbone has 64 feature channels, 0 to 63"),
+        (["--weighting", "gradient", "--channel", "best"], "an index, indices such as 13,44,58, mean or auto"),
+    ],
+)
+def test_bad_channels(ttd_jax, checkpoint, pictures, tmp_path, arguments, message):
+    done = ttd_jax("fuse", *pictures[:2], "-o", tmp_path / "out.png", "--checkpoint", checkpoint, *arguments)
+    assert done.code == 2 and message in done.err

@@ -11,8 +11,8 @@ from tests.networks import ifcnn_backbone
 from ttd_jax import pipeline
 from ttd_jax.backbones import ttdnet
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
-from ttd_jax.core.strips import fuse_in_strips
-from ttd_jax.core.weighting import PAPER
+from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
+from ttd_jax.core.weighting import PAPER, GradientWeighting
 
 
 def box(radius):
@@ -68,6 +68,53 @@ def test_a_network_in_strips_equals_it_at_once(ifcnn_variables, monkeypatch, nam
         return fuse_static(model, variables, stack) if weighting is None else ttd(model, variables, stack, weighting)
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), strips, at_once(sources))
+
+
+@pytest.mark.parametrize("height", [2, 8, 9, 23, 61])
+@pytest.mark.parametrize("rows", [1, 5, 8])
+def test_sums_in_strips_count_every_row_once(height, rows):
+    sources = jnp.asarray(np.random.default_rng(height).random((2, height, 5, 1)), jnp.float32)
+
+    def sums(part, inside):
+        maps = box(3)(part).image * inside[:, None, None]
+        return {"total": jnp.sum(maps), "rows": jnp.sum(inside, dtype=jnp.float32)}
+
+    got = sum_in_strips(sums, sources, 3, rows)
+    assert float(got["rows"]) == height
+    np.testing.assert_allclose(got["total"], sums(sources, jnp.ones(height, bool))["total"], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "channel", "loss", "smoothing"),
+    [("ttdnet", "auto", "mse", 2), ("ifcnn", "auto", "ssim", 0), ("ifcnn", [5, 44], "gradient", 1)],
+)
+def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeypatch, name, channel, loss, smoothing):
+    if name == "ttdnet":
+        model = ttdnet.build(channels=4, encoder=(1, 2), decoder=(2,))
+        variables = model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+    else:
+        backbone = ifcnn_backbone(ifcnn_variables)
+        model, variables = backbone.model, backbone.variables
+    recipe = replace(PAPER, form="linear", smoothing=smoothing)
+    weighting = GradientWeighting(loss, 1.0, channel).resolve(recipe)
+    sources = jnp.asarray(np.random.default_rng(1).random((2, 91, 12, 1)), jnp.float32)
+    sources = sources.at[:, jnp.array([0, -1])].set(1)
+    assert 8 + 2 * pipeline._reach(model, weighting) < 91
+    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 2 * 12)  # strips of eight rows
+    strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
+    at_once = jax.jit(lambda s: ttd(model, variables, s, weighting))(sources)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), strips, at_once)
+    monkeypatch.setattr(pipeline, "_reach", lambda model, weighting: sum(model.halo))
+    near = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
+    assert np.abs(near.weights - at_once.weights).max() > 1e-3  # as far as the network reaches is not far enough
+
+
+def test_a_loss_of_the_users_sees_the_whole_image(ifcnn_variables):
+    model = ifcnn_backbone(ifcnn_variables).model
+    reach = pipeline._reach(model, GradientWeighting(smoothing=0.0))
+    assert reach == pipeline._reach(model, replace(PAPER)) + 1  # back through one 3x3 convolution
+    assert pipeline._reach(model, GradientWeighting("ssim", smoothing=0.0)) == reach + 10
+    assert pipeline._reach(model, GradientWeighting(lambda u, x: jnp.sum(u - x))) is None
 
 
 def test_the_halo_of_ifcnn_is_what_its_filters_reach(ifcnn_variables):

@@ -181,15 +181,25 @@ def channel_mix(weighting: GradientWeighting, sums: ChannelSums) -> tuple[Float[
     inverse = jnp.where(mean == 0, 0, 1 / jnp.where(mean == 0, 1, mean))
     if weighting.channel == "mean":
         return inverse / channels, None
-    index = jnp.argmax(channel_scores(sums)) if weighting.channel == "auto" else jnp.atleast_1d(weighting.channel)
+    index = (
+        jnp.argmax(channel_scores(sums))
+        if weighting.channel == "auto"
+        else jnp.atleast_1d(jnp.asarray(weighting.channel))
+    )
     chosen = jnp.mean(jnp.atleast_2d(jax.nn.one_hot(index, channels, dtype=mean.dtype)), axis=0)
     known = jnp.all((index >= 0) & (index < channels))
     return jnp.where(known, chosen * inverse, jnp.nan), index if weighting.channel == "auto" else None
 
 
 def channel_scores(sums: ChannelSums) -> Float[Array, " F"]:
-    """The number by which ``"auto"`` compares channels: the cosine between a channel's preferences and the detail's."""
-    return sums.agreement / jnp.sqrt(jnp.maximum(sums.spread * sums.detail, 1e-30))
+    r"""The number by which ``"auto"`` compares channels: :math:`\cos(p, d) - \sqrt{\overline{p^2}}`.
+
+    Agreement, the cosine over all pixels and sources between a channel's preferences p and those of the local detail,
+    d = log h less its mean over the sources, speaks for a channel; the spread of its preferences speaks against it.
+    A channel without any gradient scores lowest.
+    """
+    agreement = sums.agreement / jnp.sqrt(jnp.maximum(sums.spread * sums.detail, 1e-30))
+    return jnp.where(sums.size == 0, -jnp.inf, agreement - jnp.sqrt(sums.spread / sums.values))
 
 
 def local_detail(sources: Float[Array, "M H W C"]) -> Float[Array, "M H W"]:
