@@ -47,6 +47,9 @@ def uni_source_components(
         return jnp.broadcast_to(fused, (count, *fused.shape))
 
     def alone(m: Array) -> PyTree:
+        if model.independent:  # the others' features need not be read
+            own = jax.tree.map(lambda leaf: leaf[m][jnp.newaxis], features)
+            return model.merge(own, jnp.full((1, 1, 1, 1), 1 / model.gain(1), sources.dtype))
         only_m = jax.nn.one_hot(m, count, dtype=sources.dtype)[:, None, None, None]
         return model.merge(features, only_m / model.gain(count))
 
@@ -74,7 +77,8 @@ def _replace_others(stack: PyTree, m: Array, partner: PyTree | None) -> PyTree:
     """The stack with all but entry ``m`` replaced by ``partner``, or by entry ``m`` itself."""
 
     def replace(leaf, other):
-        return jnp.broadcast_to(other, leaf.shape).at[m].set(leaf[m])
+        own = (jnp.arange(len(leaf)) == m).reshape(-1, *[1] * (leaf.ndim - 1))
+        return jnp.where(own, leaf[m], other)
 
     return jax.tree.map(replace, stack, jax.tree.map(lambda leaf: leaf[m], stack) if partner is None else partner)
 
