@@ -3,6 +3,7 @@
 from functools import partial
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from ttd_jax.backbones.ifcnn import IFCNN, SPEC
 from ttd_jax.core.fusion import fuse_static, ttd
 from ttd_jax.io.checkpoints import count_parameters
 from ttd_jax.io.images import read_image
+from ttd_jax.ops import conv as ops_conv
 
 CASES = ("small", "odd", "mri_ct", "lytro_03_crop")
 SCENES = ("Camp", "Dune", "Gun", "Navi", "Road", "Road2", "Steamboat", "T2", "Trees4906")
@@ -103,6 +105,80 @@ def test_grey_is_three_equal_channels(ifcnn_variables):
     grey = jnp.asarray(np.random.default_rng(0).random((2, 12, 13, 1)), jnp.float32)
     run = jax.jit(lambda s: fuse_static(backbone.model, backbone.variables, s).image)
     np.testing.assert_allclose(run(grey), run(jnp.repeat(grey, 3, axis=-1)), atol=1e-6)
+
+
+encode = jax.jit(lambda model, variables, sources: model.encode(variables, sources), static_argnums=0)
+decode = jax.jit(lambda model, variables, latent: model.decode(variables, latent), static_argnums=0)
+
+
+@pytest.fixture
+def in_strips(monkeypatch):
+    """Strips of three rows; models made with it are never mixed up with others in the compilation cache."""
+    monkeypatch.setattr(ops_conv, "STRIP_PIXELS", 100)
+    jax.clear_caches()
+    yield
+    jax.clear_caches()
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2, 3, 5, 1), (3, 17, 31, 1), (2, 17, 31, 3), (2, 5, 40, 1)])
+def test_one_convolution_encodes_as_two_do(ifcnn_variables, shape):
+    sources = jnp.asarray(np.random.default_rng(sum(shape)).random(shape), jnp.float32)
+    sources = sources.at[:, 0].set(1)  # something to see at the border
+    plain, fast = (np.asarray(encode(IFCNN(plain=p), ifcnn_variables, sources)) for p in (True, False))
+    np.testing.assert_allclose(fast, plain, rtol=1e-6, atol=1e-5)
+    for border in (np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]):
+        np.testing.assert_allclose(fast[border], plain[border], rtol=1e-6, atol=1e-5)
+    assert np.abs(plain).max() > 1
+
+
+def test_the_border_needs_its_own_kernel(ifcnn_variables):
+    """The 9x9 convolution alone is wrong on the outermost pixels, and only there."""
+    first, second = (ifcnn_variables["params"][name] for name in ("conv1", "conv2"))
+    first, second = first["kernel"], second["conv"]["kernel"]
+    x = jnp.asarray(np.random.default_rng(0).random((1, 12, 13, 3)), jnp.float32)
+    at_once = ops_conv.conv(ops_conv.replicate_pad(x, 4), ops_conv.compose(first, second))
+    in_turn = ops_conv.replicate_conv(ops_conv.replicate_conv(x, first), second)
+    off = np.abs(at_once - in_turn).max(axis=(0, -1))
+    assert off[1:-1, 1:-1].max() < 1e-5 and off[0].max() > 0.01 and off[:, -1].max() > 0.01
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (17, 31), (40, 9)])
+def test_folded_decoder(ifcnn_variables, in_strips, shape):
+    latent = jnp.asarray(np.random.default_rng(sum(shape)).random((*shape, 64)), jnp.float32)
+    plain, fast = (np.asarray(decode(IFCNN(plain=p), ifcnn_variables, latent)) for p in (True, False))
+    np.testing.assert_allclose(fast, plain, atol=1e-5)
+    for border in (np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]):
+        np.testing.assert_allclose(fast[border], plain[border], atol=1e-5)
+
+
+def test_gradients_of_the_folded_layers(ifcnn_variables, in_strips):
+    rng = np.random.default_rng(0)
+    sources = jnp.asarray(rng.random((2, 17, 31, 1)), jnp.float32)
+    probe = jnp.asarray(rng.normal(size=(17, 31, 3)), jnp.float32)
+
+    @partial(jax.jit, static_argnums=0)
+    def slopes(model):
+        features, back = jax.vjp(lambda s: model.encode(ifcnn_variables, s), sources)
+        _, through = jax.vjp(lambda f: model.decode(ifcnn_variables, model.merge(f)), features)
+        return through(probe)[0], back(through(probe)[0])[0]
+
+    for plain, fast in zip(slopes(IFCNN(plain=True)), slopes(IFCNN()), strict=True):
+        np.testing.assert_allclose(fast, plain, atol=1e-5 * float(jnp.abs(plain).max()))
+
+
+def test_a_batch_of_folded_networks(ifcnn_variables, in_strips):
+    stacks = jnp.asarray(np.random.default_rng(0).random((2, 3, 17, 31, 1)), jnp.float32)
+    run = jax.jit(lambda s: fuse_static(IFCNN(), ifcnn_variables, s).image)
+    np.testing.assert_allclose(jax.jit(jax.vmap(run))(stacks), [run(s) for s in stacks], atol=1e-5)
+
+
+def test_heights_and_widths_that_are_not_known(ifcnn_variables):
+    """Exported for any size, the network computes layer by layer."""
+    height, width = jax.export.symbolic_shape("h, w", constraints=["h >= 8", "w >= 8"])
+    any_size = jax.ShapeDtypeStruct((2, height, width, 1), jnp.float32)
+    run = jax.jit(lambda s: fuse_static(IFCNN(), ifcnn_variables, s).image)
+    sources = jnp.asarray(np.random.default_rng(0).random((2, 11, 14, 1)), jnp.float32)
+    np.testing.assert_allclose(jax.export.export(run)(any_size).call(sources), run(sources), atol=1e-5)
 
 
 def test_gradients_flow_through_the_network(ifcnn_variables):

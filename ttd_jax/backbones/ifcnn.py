@@ -87,9 +87,9 @@ class IFCNN(RuleModel):
         """
         if self.plain or not large_enough(sources, 5):
             return super().encode(variables, self.normalize(sources))
-        params = variables["params"]
-        first = params["conv1"]["kernel"] / jnp.array(IMAGENET_STD)[:, jnp.newaxis]
-        offset = jnp.sum(first * jnp.array(IMAGENET_MEAN)[:, jnp.newaxis], axis=(0, 1, 2))
+        sources = sources - 0.5  # smaller numbers, smaller rounding errors
+        first = variables["params"]["conv1"]["kernel"] / jnp.array(IMAGENET_STD)[:, jnp.newaxis]
+        offset = jnp.sum(first * (jnp.array(IMAGENET_MEAN) - 0.5)[:, jnp.newaxis], axis=(0, 1, 2))
         if sources.shape[-1] == 1:
             first = jnp.sum(first, axis=2, keepdims=True)
         second, bias = _folded(variables, "conv2")
@@ -108,8 +108,8 @@ class IFCNN(RuleModel):
             return super().decode(variables, latent) * std + mean
         kernel, bias = _folded(variables, "conv3")
         last = variables["params"]["conv4"]
-        hidden = nn.relu(replicate_conv(latent, kernel) + bias)
-        return hidden @ (last["kernel"][0, 0] * std) + (last["bias"] * std + mean)
+        to_image, offset = last["kernel"][0, 0] * std, last["bias"] * std + mean
+        return replicate_conv(latent, kernel, 1, lambda y: nn.relu(y + bias) @ to_image + offset)
 
 
 def _folded(variables, block: str) -> tuple[Float[Array, "3 3 64 64"], Float[Array, "64"]]:

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.backbones.strips import map_strips, scan_strips
-from ttd_jax.ops.conv import conv, replicate_conv, zero_pad
+from ttd_jax.ops.conv import conv, replicate_pad, zero_pad
 
 BATCH_NORM_EPSILON = 1e-5
 
@@ -121,7 +121,7 @@ class ReplicateConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
-        y = replicate_conv(x, kernel, self.dilation)
+        y = conv(replicate_pad(x, self.size // 2 * self.dilation), kernel, self.dilation)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 

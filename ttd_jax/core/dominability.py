@@ -78,7 +78,11 @@ def merge_component(model: FusionModel, stack: PyTree, m: Array, count: int, kin
     """The latent of source m's component: entry m of the stack without gain if ``"alone"``, else its static fusion."""
     if kind != "alone":
         return model.merge(stack)
-    only_m = jax.nn.one_hot(m, count, dtype=jax.tree.leaves(stack)[0].dtype)[:, None, None, None]
+    dtype = jax.tree.leaves(stack)[0].dtype
+    if model.independent:  # the others' features need not be read
+        own = jax.tree.map(lambda leaf: leaf[m][jnp.newaxis], stack)
+        return model.merge(own, jnp.full((1, 1, 1, 1), 1 / model.gain(1), dtype))
+    only_m = jax.nn.one_hot(m, count, dtype=dtype)[:, None, None, None]
     return model.merge(stack, only_m / model.gain(count))
 
 

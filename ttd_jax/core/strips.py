@@ -22,8 +22,9 @@ def fuse_in_strips(
         fuse: A fusion whose result at a pixel depends on no source pixel further than ``halo`` rows away.
         sources: Sources in [0, 1].
         halo: That distance.
-        rows: Height of a strip.
+        rows: The most rows of a strip.
     """
+    rows = -(-sources.shape[1] // -(-sources.shape[1] // rows))  # all strips alike: they overlap by no more than halos
     height, window = sources.shape[1], rows + 2 * halo
     if height <= window:
         return fuse(sources)

@@ -13,6 +13,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+STRIP_PIXELS = 40_000
+"""Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
+
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -33,22 +36,64 @@ def conv(
 
 
 def replicate_conv(
-    x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"], dilation: int = 1
+    x: Float[Array, "*B H W C"],
+    kernel: Float[Array, "S S C D"],
+    dilation: int = 1,
+    then: Callable[[Array], Array] = lambda y: y,
 ) -> Float[Array, "*B H W K"]:
     """A convolution of maps extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``).
 
-    Zeros around the maps give the same but along the border, which is then computed again from the few pixels next to
-    it: the large maps are neither copied for their padding nor cut afterwards.
+    On CPU large maps are computed in strips of rows, and only what ``then`` makes of a strip is stored. The maps are
+    not copied for their padding either: zeros around a strip give the same but along the image's border, which is then
+    computed again from the few pixels next to it.
+
+    Args:
+        x: The maps.
+        kernel: The kernel.
+        dilation: Pixels from tap to tap.
+        then: What follows, each pixel for itself: an activation, a 1x1 convolution.
     """
     reach = kernel.shape[0] // 2 * dilation
 
-    def padded_conv(maps: Array) -> Array:
-        return conv(replicate_pad(maps, reach), kernel, dilation)
+    def padded(maps: Array) -> Array:
+        return then(conv(replicate_pad(maps, reach), kernel, dilation))
 
-    if x.shape[-1] == 1 or not large_enough(x, 8 * reach):
-        return padded_conv(x)
-    y = _same_conv(x, kernel, dilation)
-    return mend_border(y, x, lambda strip, near: near(padded_conv(strip), reach), context=2 * reach)
+    if jax.default_backend() != "cpu" or not _exceeds_strip(x, reach):
+        return padded(x)
+    if x.ndim > 3:
+        return lax.map(lambda one: replicate_conv(one, kernel, dilation, then), x)
+    y = _in_strips(lambda strip: _same_conv(strip, kernel, dilation), reach, then, x)
+    return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
+
+
+def _rows_of_strip(width: int, reach: int) -> int:
+    return max(STRIP_PIXELS // width, 2 * reach)
+
+
+def _exceeds_strip(x: Array, reach: int) -> bool:
+    height, width = x.shape[-3:-1]
+    return large_enough(x, 2 * reach) and height > _rows_of_strip(width, reach) + 2 * reach
+
+
+def _in_strips(block: Callable[[Array], Array], reach: int, then: Callable[[Array], Array], x: Array) -> Array:
+    """``then(block(x))``, where ``block`` may do as it likes in the outermost ``reach`` rows."""
+    height, width = x.shape[:2]
+    count = -(-height // _rows_of_strip(width, reach))
+    rows = -(-height // count)
+
+    def strip_at(index):
+        first = jnp.minimum(index * rows, height - rows)
+        start = jnp.clip(first - reach, 0, height - rows - 2 * reach)
+        y = block(lax.dynamic_slice_in_dim(x, start, rows + 2 * reach))
+        return first, then(lax.dynamic_slice_in_dim(y, first - start, rows))
+
+    def place(whole, index):
+        first, strip = strip_at(index)
+        return lax.dynamic_update_slice_in_dim(whole, strip, first, axis=0), None
+
+    shape = jax.eval_shape(strip_at, 0)[1]
+    whole = jnp.broadcast_to(x[0, 0, 0].astype(shape.dtype), (height, *shape.shape[1:]))  # overwritten, see strips.py
+    return lax.scan(place, whole, jnp.arange(count))[0]
 
 
 def mend_border(
@@ -58,7 +103,7 @@ def mend_border(
 
     Args:
         y: Maps that are right but along the border.
-        x: What they were made from.
+        x: The maps that they were made from.
         compute: From the ``context`` pixels of x next to one side, and a function ``near(maps, count)`` that keeps so
             many pixels of any maps next to that side, to the right values along it.
         context: Pixels from the border inwards that it takes to compute them.

@@ -1,0 +1,97 @@
+"""What ``benchmarks.fuse`` times: IFCNN layer by layer, folded, and in PyTorch, as functions of the sources."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ttd_jax.backbones.ifcnn import IFCNN, SPEC
+from ttd_jax.pipeline import fuse_pixels, fuse_pixels_batch
+
+HAS_TORCH = find_spec("torch") is not None
+
+Run = Callable[[], Any]
+
+CLOCKS = {"wall": time.perf_counter, "processor": time.process_time}
+"""Seconds that pass, and seconds that all cores together work: the steadier figure where others share them."""
+
+
+def names() -> list[str]:
+    """The contenders on this machine."""
+    return ["plain", "fast", *(["PyTorch", "PyTorch, channels last"] if HAS_TORCH else [])]
+
+
+def random_variables() -> dict[str, Any]:
+    """Parameters in the range of a trained network's: time does not depend on them, but zeros or infinities might."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        if path[-1].key == "kernel":
+            return rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape).astype(np.float32)
+        low, high = (0.5, 1.5) if path[-1].key in ("scale", "var") else (-0.1, 0.1)
+        return rng.uniform(low, high, leaf.shape).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, SPEC.abstract(IFCNN()))
+
+
+def noise(*shape: int) -> np.ndarray:
+    """Sources."""
+    return np.random.default_rng(1).random(shape, np.float32)
+
+
+def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
+    """One way to fuse (M, H, W, C), or a batch (N, M, H, W, C), into arrays of this machine's memory."""
+    variables = random_variables()
+    if name.startswith("PyTorch"):
+        from benchmarks.torch_ifcnn import TorchIFCNN
+
+        network = TorchIFCNN(variables, "channels last" in name)
+        if sources.ndim == 5:
+            return lambda: [network(one, dynamic) for one in sources]
+        return lambda: network(sources, dynamic)
+    model = replace(IFCNN(), plain=name == "plain")
+    parameters = jax.tree.map(jnp.asarray, variables)
+    weighting = replace(SPEC.recipes["default"], scale=np.float32(1)) if dynamic else None
+    program = fuse_pixels if sources.ndim == 4 else fuse_pixels_batch
+    grey = sources.shape[-1] == 1
+    colored = np.full(sources.shape[-4], not grey)
+    return lambda: np.asarray(
+        program(model, parameters, weighting, sources, colored, rule="gray" if grey else "rgb").image
+    )
+
+
+def interleaved(runs: dict[str, Run], repeat: int, clock: str = "wall") -> dict[str, list[float]]:
+    """Seconds of each run, taken in turns after one of each to warm up."""
+    now = CLOCKS[clock]
+    for run in runs.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeat):
+        for name, run in runs.items():
+            started = now()
+            run()
+            seconds[name].append(now() - started)
+    return seconds
+
+
+def matmul_peak(clock: str) -> float:
+    """Floating point operations in a second of this clock, of a product of two 2048 x 2048 matrices, the best of five.
+
+    By the processor clock this is what one core does.
+    """
+    a = jnp.asarray(noise(2048, 2048))
+    product = jax.jit(jnp.matmul)
+    seconds = interleaved({"": lambda: jax.block_until_ready(product(a, a))}, 5, clock)
+    return 2 * 2048**3 / min(seconds[""])
+
+
+def operations(sources: tuple[int, ...], dynamic: bool) -> float:
+    """Floating point operations of the folded network's convolutions for (M, H, W, C) sources."""
+    count, height, width, channels = sources
+    encode, decode = 2 * 81 * channels * 64, 2 * (9 * 64 * 64 + 64 * 3)
+    return height * width * (count * encode + (count + 1 if dynamic else 1) * decode)
