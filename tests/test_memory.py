@@ -35,7 +35,7 @@ def test_a_stream_goes_on_where_it_fits(monkeypatch):
     needed = needed_memory(fuser._programs.compile((2, 40, 50, 1), "gray"))
     monkeypatch.setattr("ttd_jax.memory.available_on_host", lambda: needed - 1)
     small = [image[:20] for image in STACK[0]]
-    results = list(fuser.stream([STACK[0], small], errors="yield"))
+    results = list(fuser.stream([list(STACK[0]), small], errors="yield"))
     assert re.match(MESSAGE.replace("0\\.0", r"\d+\.\d"), str(results[0]))
     assert results[1].image.shape == (20, 50)
 

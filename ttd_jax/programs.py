@@ -100,7 +100,7 @@ class Programs:
         even = np.concatenate([stacks, stacks[:1].repeat(short, axis=0)]) if short else stacks
         shared = jax.device_put(even, NamedSharding(mesh, PartitionSpec("batch")))
         fused = self._run_batch(shared, rule, colored, mesh, self._replicated[mesh])
-        return jax.tree.map(lambda array: np.asarray(array)[: len(stacks)], fused)
+        return jax.tree.map(lambda array: np.asarray(array)[: len(stacks)], fused) if short else fused
 
     def _run_batch(self, stacks: Any, rule: str, colored: Sequence[bool], mesh: Mesh | None, variables: Any) -> Fused:
         arguments = variables, self._weighting, stacks, np.array(colored)
@@ -129,12 +129,12 @@ def fuse_in_windows(run: Any, stack: np.ndarray, window: tuple[int, ...], halo: 
     whole: Fused | None = None
     for top, rows, in_rows in _spans(stack.shape[1], window[0], halo):
         for left, columns, in_columns in _spans(stack.shape[2], window[1], halo):
-            fused = run(stack[:, top : top + window[0], left : left + window[1]])
+            fused = jax.tree.map(np.asarray, run(stack[:, top : top + window[0], left : left + window[1]]))
             part = fused._replace(image=fused.image[np.newaxis])
             if whole is None:
                 whole = jax.tree.map(lambda a: np.empty((len(a), *stack.shape[1:3], *a.shape[3:]), a.dtype), part)
             for target, array in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
-                target[:, rows, columns] = np.asarray(array)[:, in_rows, in_columns]
+                target[:, rows, columns] = array[:, in_rows, in_columns]
     assert whole is not None  # there is always a first window
     return whole._replace(image=whole.image[0])
 
