@@ -1,6 +1,6 @@
-"""What each part of the training is worth: short runs of the recipe with one part changed, judged by the sixteen cells.
+"""What each part of the training is worth: short runs of the recipe on pairs with one part changed, judged by the sixteen cells.
 
-``python -m benchmarks.ablation --data DATA --ifcnn DIR [--steps 400] [--output DIR] [VARIANT ...]``
+``python -m benchmarks.ablation --data DATA --ifcnn DIR [--steps 200] [--output DIR] [VARIANT ...]``
 
 For every variant: in how many cells TTD beats the static rule of the same checkpoint (goal A), in how many it is at
 least as good as official IFCNN with the best rule of the task (goal B), and the same for static fusion.
@@ -17,16 +17,27 @@ from ttd_jax import load_backbone
 from ttd_jax.training.recipes import RECIPES, Recipe
 from ttd_jax.training.trainer import train
 
-GENERAL = RECIPES["general"]
+GENERAL = replace(RECIPES["general"], counts=(2,))
 
+
+def without(term: str) -> Recipe:
+    """The recipe without one term of the objective."""
+    return replace(GENERAL, terms={task: terms._replace(**{term: 0.0}) for task, terms in GENERAL.terms.items()})
+
+
+UNCALIBRATED = dict.fromkeys(GENERAL.calibration, 0.0)
 VARIANTS: dict[str, Recipe] = {
     "the recipe": GENERAL,
-    "no component training": replace(GENERAL, component=0.0, calibration=dict.fromkeys(GENERAL.calibration, 0.0)),
-    "components, not calibrated": replace(GENERAL, calibration=dict.fromkeys(GENERAL.calibration, 0.0)),
+    "no component training": replace(GENERAL, component=0.0, calibration=UNCALIBRATED),
+    "components not calibrated": replace(GENERAL, calibration=UNCALIBRATED),
     "gradients stopped at the weights": replace(GENERAL, through_weights=False),
     "static weights too": replace(GENERAL, static=0.3),
     "weights not in the loop": replace(GENERAL, dynamic=False, static=1.0),
     "no corrupted sources": replace(GENERAL, corrupt=0.0),
+    "no structure term": without("structure"),
+    "no edge term": without("edges"),
+    "no detail term": without("detail"),
+    "no contrast term": without("contrast"),
 }
 """One change each."""
 
@@ -36,7 +47,7 @@ def main() -> None:
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"among {', '.join(VARIANTS)}; default: all")
     parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see benchmarks/pairs.py)")
     parser.add_argument("--ifcnn", type=Path, required=True, help="folder of the converted checkpoints max, mean, sum")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--output", type=Path, help="where to keep the runs (default: nowhere)")
     parser.add_argument("--size", type=int, default=256, help="central pixels of each pair")
     parser.add_argument("--every", type=int, default=6, help="take every n-th medical pair")
@@ -56,7 +67,7 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as temporary:
         for name in options.variants or VARIANTS:
-            folder = (options.output or Path(temporary)) / name.replace(" ", "-").replace(",", "")
+            folder = (options.output or Path(temporary)) / name.replace(" ", "-")
             folder.parent.mkdir(parents=True, exist_ok=True)
             backbone = load_backbone(None, train(replace(VARIANTS[name], steps=options.steps), folder))
             dynamic = score_pairs(fused_by(backbone), pairs)
