@@ -1,4 +1,4 @@
-"""What each part of the training is worth: short runs of the recipe on pairs with one part changed, judged by the sixteen cells.
+"""What each part of the training is worth: short runs on pairs with one part changed, judged by the sixteen cells.
 
 ``python -m benchmarks.ablation --data DATA --ifcnn DIR [--steps 200] [--output DIR] [VARIANT ...]``
 
