@@ -40,10 +40,10 @@ class Recipe:
     seed: int = 0
     network: dict[str, Any] = field(default_factory=dict)
     weighting: LossWeighting = WEIGHTING
-    scale: float = 2.25
+    scale: float = 2.0
     batch: int = 8
     size: int = 80
-    counts: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 3, 4)
+    counts: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 2, 2, 3, 4)
     scenes: int = 400
     learning_rate: float = 2e-3
     terms: dict[str, Terms] = field(default_factory=dict)
@@ -60,10 +60,10 @@ class Recipe:
 
 
 _TERMS = {
-    "focus": Terms(target=30.0, structure=0.5, edges=5.0, detail=0.0, contrast=0.0, range=5.0),
-    "exposure": Terms(target=0.2, structure=0.3, edges=5.0, detail=1.5, contrast=0.05, range=5.0),
-    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.8, range=5.0),
-    "medical": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.4, range=5.0),
+    "focus": Terms(target=20.0, structure=0.5, edges=5.0, detail=0.0, contrast=0.0, range=5.0),
+    "exposure": Terms(target=0.2, structure=0.3, edges=5.0, detail=1.0, contrast=0.05, range=5.0),
+    "infrared": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.6, range=5.0),
+    "medical": Terms(target=0.2, structure=1.0, edges=5.0, detail=0.0, contrast=0.35, range=5.0),
 }
 
 _CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
@@ -71,7 +71,7 @@ _CALIBRATION = {"focus": 1.0, "exposure": 0.5, "infrared": 0.0, "medical": 0.2}
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe("general", steps=800, terms=_TERMS, calibration=_CALIBRATION),
+        Recipe("general", steps=600, terms=_TERMS, calibration=_CALIBRATION),
         Recipe(
             "smoke",
             steps=4,

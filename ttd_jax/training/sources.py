@@ -36,12 +36,12 @@ def exposure(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Source
     al. 2002, Eq. 9): radiance over radiance plus local average, here with some of the average's differences left.
     """
     gamma = rng.uniform(1.8, 2.6)
-    stops = rng.uniform(0.3, 1.5) * smooth_noise(rng, len(scene.image), rng.uniform(6, 30))
+    stops = rng.uniform(0.3, 1.2) * smooth_noise(rng, len(scene.image), rng.uniform(6, 30))
     if rng.random() < 0.5:  # a window, a lamp, a shadow
         stops += rng.uniform(1, 2.5) * (ndimage.gaussian_filter(random_area(rng, scene), 1) - 0.5)
     radiance = scene.image**gamma * np.exp(stops)
     radiance /= np.percentile(radiance, 90)
-    exposures = np.linspace(-rng.uniform(0.2, 4.5), rng.uniform(0.2, 5.5), count)
+    exposures = np.linspace(-rng.uniform(0.7, 3.5), rng.uniform(0.5, 3.5), count)
     sources = [np.clip(radiance * 2.0**stop, 0, 1) ** (1 / gamma) for stop in exposures]
     level = np.log(radiance + 1e-3)
     around = ndimage.gaussian_filter(level, rng.uniform(0.08, 0.2) * len(level))
