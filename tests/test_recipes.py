@@ -89,12 +89,12 @@ def test_losses_against_the_fused_image(bench):
     options = LossWeighting("l1", 5.0, "alone", "image", "exp", "softmax", "negative", 0.0)
     got = np.asarray(bench.losses(Candidate(options, "fused")))
     np.testing.assert_allclose(
-        np.asarray(bench.losses(Candidate(replace(options, component="fused"), "fused"))), 0, atol=1e-6
+        np.asarray(bench.losses(Candidate(replace(options, component="fused"), "fused"))), 0, atol=1e-4
     )
     model, variables = bench.backbone.model, bench.backbone.variables
     features = model.encode(variables, bench.pair.sources[..., None].astype(np.float32) / 255)
     by_hand = np.abs(model.decode(variables, features[0]) - model.decode(variables, features[0] + features[1])).mean(-1)
-    np.testing.assert_allclose(got[0], by_hand, atol=1e-5)
+    np.testing.assert_allclose(got[0], by_hand, rtol=1e-4, atol=1e-4)
 
 
 def test_controls_prefer_brightness_and_detail():
