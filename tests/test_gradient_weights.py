@@ -24,11 +24,12 @@ CHANNELS = {"ttdnet": 34, "ifcnn": 64, "cddfuse": 128, "piafusion": 128, "mgdn":
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_every_backbone_runs(name, monkeypatch):
+def test_every_backbone_runs(name, monkeypatch, ifcnn_variables):
     monkeypatch.setitem(TASKS, "small", TASKS["focus"]._replace(**SMALL))
     spec = BACKBONES[name]
     model = spec.build(**({"task": "small"} if name == "mgdn" else spec.presets[spec.default_preset]))
-    backbone = Backbone(name, model, random_variables(spec, model), spec.recipes, spec.channels, roles=spec.roles)
+    variables = ifcnn_variables if name == "ifcnn" else random_variables(spec, model)
+    backbone = Backbone(name, model, variables, spec.recipes, spec.channels, roles=spec.roles)
     sources = dict(zip(spec.roles, PAIR, strict=True)) if spec.roles else PAIR
     result = fuse(sources, backbone=backbone, weighting="gradient")
     np.testing.assert_allclose(result.weights.sum(axis=0), 1, rtol=1e-5)
