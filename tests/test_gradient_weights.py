@@ -24,13 +24,14 @@ CHANNELS = {"ttdnet": 34, "ifcnn": 64, "cddfuse": 128, "piafusion": 128, "mgdn":
 
 
 @pytest.mark.parametrize("name", BACKBONES)
-def test_every_backbone_runs(name, monkeypatch):
+def test_every_backbone_runs(name, monkeypatch, ifcnn_variables):
     monkeypatch.setitem(TASKS, "small", TASKS["focus"]._replace(**SMALL))
     spec = BACKBONES[name]
     model = spec.build(**({"task": "small"} if name == "mgdn" else spec.presets[spec.default_preset]))
-    backbone = Backbone(name, model, random_variables(spec, model), spec.recipes, spec.channels, roles=spec.roles)
+    variables = ifcnn_variables if name == "ifcnn" else random_variables(spec, model)
+    backbone = Backbone(name, model, variables, spec.recipes, spec.channels, roles=spec.roles)
     sources = dict(zip(spec.roles, PAIR, strict=True)) if spec.roles else PAIR
-    result = fuse(sources, backbone=backbone, weighting="gradient")
+    result = fuse(sources, backbone=backbone, weighting=GradientWeighting(channel="auto"))
     np.testing.assert_allclose(result.weights.sum(axis=0), 1, rtol=1e-5)
     assert result.weights.std() > 1e-3 and np.isfinite(result.image).all()
     np.testing.assert_allclose(result.losses.mean(), 1, rtol=1e-4)
@@ -58,7 +59,7 @@ def test_three_sources_in_any_order(ifcnn):
 
 
 def test_the_auto_channel_is_that_channel(ifcnn):
-    auto = fuse(PAIR, backbone=ifcnn, weighting="gradient")
+    auto = fuse(PAIR, backbone=ifcnn, weighting=GradientWeighting(channel="auto"))
     chosen = auto.report["weighting"]["chosen_channel"]
     fixed = fuse(PAIR, backbone=ifcnn, weighting=GradientWeighting(channel=chosen))
     np.testing.assert_allclose(fixed.weights, auto.weights, atol=1e-6)

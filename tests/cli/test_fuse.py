@@ -117,7 +117,12 @@ def test_names_that_are_no_text(ttd_jax, checkpoint, pictures, tmp_path):
 
 @pytest.mark.parametrize(
     ("arguments", "channel", "said"),
-    [([], "auto", "auto "), (["--channel", "58"], 58, "58)"), (["--channel", "13,44"], [13, 44], "[13, 44])")],
+    [
+        ([], "mean", "mean)"),
+        (["--channel", "auto"], "auto", "auto "),
+        (["--channel", "58"], 58, "58)"),
+        (["--channel", "13,44"], [13, 44], "[13, 44])"),
+    ],
 )
 def test_gradient_weights(ttd_jax, checkpoint, pictures, tmp_path, arguments, channel, said):
     a, b, _ = pictures

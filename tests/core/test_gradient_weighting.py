@@ -324,7 +324,7 @@ def test_numbers_are_traced_and_names_are_static():
 def test_loss_and_scale_are_not_the_recipes():
     recipe = replace(PAPER, loss="l1", scale=50.0, component="black", form="log", smoothing=2.0)
     complete = GradientWeighting().resolve(recipe)
-    assert (complete.loss, complete.scale, complete.channel) == ("mse", 1.0, "auto")
+    assert (complete.loss, complete.scale, complete.channel) == ("mse", 1.0, "mean")
     assert (complete.component, complete.form, complete.smoothing) == ("black", "log", 2.0)
     assert GradientWeighting(component="duplicate").component == "scaled"
 

@@ -76,6 +76,12 @@ def test_normalizations():
     np.testing.assert_allclose(weights(normalization="none", scale=2.0), score, rtol=1e-6)
 
 
+def test_proportional_exp_is_softmax_of_the_negative_loss():
+    """Which is why Table 5's "Proportional Norm" repeats Table 4's "Softmax(-l)" but for rounding."""
+    proportional = weights(form="exp", normalization="proportional", scale=3.0)
+    np.testing.assert_allclose(proportional, weights(form="linear", scale=3.0), rtol=1e-5)
+
+
 def test_positive_correlation_exchanges_two_sources():
     np.testing.assert_allclose(weights(LOSSES[:2], correlation="positive"), weights(LOSSES[:2])[::-1], rtol=1e-6)
     assert (weights(correlation="positive").argmax(0) == LOSSES.argmax(0)).all()

@@ -36,7 +36,7 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
         "--channel",
         type=_channel,
         metavar="N",
-        help="feature channel for --weighting gradient: an index, several (13,44,58), mean, or auto (default)",
+        help="feature channel for --weighting gradient: an index, several (13,44,58), auto, or mean (default)",
     )
     parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
     parser.add_argument(

@@ -126,7 +126,7 @@ class GradientWeighting:
 
     loss: str | Callable = "mse"
     scale: Any = 1.0
-    channel: Any = "auto"
+    channel: Any = "mean"
     component: str | None = None
     space: str | None = None
     form: str | None = None
