@@ -68,11 +68,12 @@ def print_study(found: dict[tuple[str, str], Row]) -> None:
     for (name, sign), (covariance, bound, error, gains) in found.items():
         changes = " | ".join(f"{gain:+.3f}" for gain in gains.mean(axis=0))
         print(f"| {name} | {sign} | {covariance.mean():+.1e} | {bound.mean():+.2%} | {error.mean():+.1%} | {changes} |")
-    print("\n| component | pairs | the lower bound is better in | " + " | ".join(MEASURES) + " |\n" + "|---" * 7 + "|")
+    print("\nIn how many pairs the sign with the lower bound is the better one:\n")
+    print("| component | pairs | " + " | ".join(MEASURES) + " |\n" + "|---" * 6 + "|")
     for name in WEIGHTINGS:
         (_, low, _, negative), (_, high, _, positive) = (found[name, sign] for sign in SIGNS)
         better = ((negative > positive) == (low < high)[:, np.newaxis]).sum(axis=0)
-        print(f"| {name} | {len(low)} | | " + " | ".join(map(str, better)) + " |")
+        print(f"| {name} | {len(low)} | " + " | ".join(map(str, better)) + " |")
 
 
 def main() -> None:

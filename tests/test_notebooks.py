@@ -53,7 +53,7 @@ def test_it_runs(notebook, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     monkeypatch.delenv("MPLBACKEND", raising=False)  # figures go into the notebook
-    client = NotebookClient(content, timeout=240, kernel_name="python3", resources={"metadata": {"path": path.parent}})
+    client = NotebookClient(content, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
     client.execute()  # a failing cell raises, and shows its source and traceback
     outputs = [output for cell in code_cells(content) for output in cell.outputs]
     assert any(output.output_type in ("stream", "display_data", "execute_result") for output in outputs)

@@ -55,6 +55,7 @@ a, b = sys.argv[1:]
 print([
     heavy(["--help"], 0), heavy(["--version"], 0), heavy(["fuse", "--help"], 0), heavy(["fuse", a], 2),
     heavy(["fuse", a, "missing.png", "-o", "o.png"], 2), heavy(["fuse", a, b, "-o", a], 2),
+    heavy(["explain", "--help"], 0), heavy(["explain", a, "missing.png"], 2), heavy(["explain", a, b, "-o", a], 2),
 ], file=sys.stderr)
 """
     done = subprocess.run(
@@ -65,7 +66,7 @@ print([
         cwd=tmp_path,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     )
-    assert done.stderr.splitlines()[-1] == str([[]] * 6), done.stderr
+    assert done.stderr.splitlines()[-1] == str([[]] * 9), done.stderr
 
 
 def test_help_and_version(environment):

@@ -18,7 +18,7 @@ _ROUNDING = 1e-6  # of the largest value
 
 
 class Bound(NamedTuple):
-    r"""One chain of inequalities, each entry a scalar; for weights that sum to 1 ``decomposed <= bound`` always.
+    r"""One chain of inequalities, each entry a scalar; for weights of at least 0 that sum to 1 ``decomposed <= bound``.
 
     Attributes:
         error: :math:`\sum_m \mathrm E|I - x_m|`, the error of the fused image (left of Eq. 4).
