@@ -12,7 +12,7 @@
 
 *plain* computes layer by layer with XLA, *fast* is what ``fuse`` runs; both through the same colour and strips as
 ``fuse``. Medians of interleaved runs; ``--clock processor`` counts the time of all cores, which is the steadier figure
-on a machine that others use.
+on a machine that others use (PyTorch then has one thread, since its threads spin while they wait for each other).
 """
 
 import argparse
@@ -203,14 +203,16 @@ def networks(options) -> None:
 
     head("network", "weights", "seconds", "convolution, s", "authors' seconds here", "times as fast", "goal")
     for name, (preset, authors, goal) in UPSTREAM.items():
+        if name not in options.networks:
+            continue
         for weights, there in authors.items():
-            runs = {"ours": _network(name, preset, WEIGHTS[weights]), "reference": reference_convolution()}
+            runs = {"ours": _network(name, preset, WEIGHTS[weights], options), "reference": reference_convolution()}
             found = {n: statistics.median(s) for n, s in interleaved(runs, options.few, options.clock).items()}
             here = there * found["reference"] / UPSTREAM_CONVOLUTION
             row(name, weights, found["ours"], found["reference"], here, here / found["ours"], f"{goal:g}")
 
 
-def _network(name: str, preset: str, dynamic: bool) -> Callable[[], object]:
+def _network(name: str, preset: str, dynamic: bool, options) -> Callable[[], object]:
     import jax
     import jax.numpy as jnp
 
@@ -223,7 +225,7 @@ def _network(name: str, preset: str, dynamic: bool) -> Callable[[], object]:
     variables = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(0, 0.05, leaf.shape), leaf.dtype), spec.abstract(model)
     )
-    pair = jnp.asarray(noise(2, 480, 640, spec.channels))
+    pair = jnp.asarray(noise(2, options.height, options.width, spec.channels))
     recipe = spec.recipes["default"]
     fuse = jax.jit(lambda v, s: (ttd(model, v, s, recipe) if dynamic else fuse_static(model, v, s)).image)
     return lambda: jax.block_until_ready(fuse(variables, pair))
@@ -273,9 +275,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"among {', '.join(PARTS)}; default: all")
     parser.add_argument("--repeat", type=int, default=5, help="runs to take the median of")
-    parser.add_argument("--height", type=int, default=480, help="of the pairs of paths and first")
+    parser.add_argument("--height", type=int, default=480, help="of the pairs of paths, first and networks")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--few", type=int, default=2, help="the same for networks that take seconds")
+    parser.add_argument("--networks", nargs="*", choices=UPSTREAM, default=list(UPSTREAM))
     parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--most", type=float, default=12.0, help="megapixels up to which sizes and memory are measured")
     parser.add_argument("--figure", help="where to draw the chart of sizes and sources")
@@ -286,6 +289,10 @@ def main() -> None:
         return
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"parts are {', '.join(PARTS)}; got {', '.join(sorted(unknown))}")
+    if HAS_TORCH and options.clock == "processor":
+        import torch
+
+        torch.set_num_threads(1)
     found = {}
     for part in options.parts or PARTS:
         started = time.perf_counter()
