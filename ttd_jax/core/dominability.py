@@ -61,6 +61,8 @@ def uni_source_components(
     black = None
     if kind == "black":
         blank = jnp.zeros_like(sources[0])
+        if getattr(model, "constant_features", False):  # one pixel stands for all
+            blank = blank[:1, :1]
         black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
     beside_black, beside_itself = partial(beside, partner=black), partial(beside, partner=None)
     ways: dict[str, Callable[[Array], PyTree]] = {"alone": alone, "scaled": beside_itself, "black": beside_black}
