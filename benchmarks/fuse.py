@@ -201,6 +201,7 @@ def networks(options) -> None:
         return
     from benchmarks.torch_ifcnn import reference_convolution
 
+    print(f"\npairs of {options.width} x {options.height}; the authors' seconds are of 640 x 480")
     head("network", "weights", "seconds", "convolution, s", "authors' seconds here", "times as fast", "goal")
     for name, (preset, authors, goal) in UPSTREAM.items():
         if name not in options.networks:

@@ -12,6 +12,7 @@ from convert.from_torch import convert_file
 from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
+from ttd_jax.core.dominability import uni_source_components
 from ttd_jax.core.fusion import fuse_static, ttd
 from ttd_jax.io.checkpoints import count_parameters
 from ttd_jax.io.images import read_image
@@ -170,6 +171,16 @@ def test_a_batch_of_folded_networks(ifcnn_variables, in_strips):
     stacks = jnp.asarray(np.random.default_rng(0).random((2, 3, 17, 31, 1)), jnp.float32)
     run = jax.jit(lambda s: fuse_static(IFCNN(), ifcnn_variables, s).image)
     np.testing.assert_allclose(jax.jit(jax.vmap(run))(stacks), [run(s) for s in stacks], atol=1e-5)
+
+
+def test_one_black_pixel_stands_for_a_black_image(ifcnn_variables):
+    model = IFCNN()
+    sources = jnp.asarray(np.random.default_rng(0).random((2, 9, 14, 1)), jnp.float32)
+    features = model.encode(ifcnn_variables, sources)
+    black = model.encode(ifcnn_variables, jnp.zeros_like(sources))[0]
+    got = uni_source_components(model, ifcnn_variables, sources, features, "black")
+    expected = [model.decode(ifcnn_variables, jnp.maximum(own, black)) for own in features]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 def test_heights_and_widths_that_are_not_known(ifcnn_variables):

@@ -32,6 +32,8 @@ class NetworkModel:
     network: nn.Module
 
     independent: ClassVar[bool] = True
+    constant_features: ClassVar[bool] = False
+    """Whether a constant image has the same features everywhere, borders included, whatever its size."""
 
     @property
     def halo(self) -> tuple[int, int] | None:

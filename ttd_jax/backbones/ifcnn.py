@@ -8,6 +8,7 @@ from the same variables inside the compiled function, where they cost next to no
 """
 
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -69,6 +70,8 @@ class IFCNN(RuleModel):
     network: nn.Module = field(default_factory=IFCNNNetwork)
     rule: str = "max"
     plain: bool = False
+
+    constant_features: ClassVar[bool] = True
 
     @property
     def halo(self) -> tuple[int, int]:

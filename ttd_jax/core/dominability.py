@@ -64,6 +64,8 @@ def component_stacks(
     black = None
     if kind == "black":
         blank = jnp.zeros_like(sources[0])
+        if getattr(model, "constant_features", False):  # one pixel stands for all
+            blank = blank[:1, :1]
         black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
     ways: dict[str, Callable[[Array], PyTree]] = {
         "alone": lambda m: features,
