@@ -95,7 +95,7 @@ def total_loss(loss: str | Callable) -> Callable[[Array, Array], Float[Array, ""
 def count_channels(model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> int:
     """How many channels there are to choose from, for sources of a shape (M, H, W, C); computes nothing."""
     sources = jax.ShapeDtypeStruct(shape, jnp.float32)
-    leaves = jax.tree.leaves(jax.eval_shape(model.encode, variables, sources))
+    leaves = jax.eval_shape(lambda v, s: jax.tree.leaves(model.encode(v, s)), variables, sources)
     return sum(leaves[i].shape[-1] for i in _feature_maps(leaves, shape[0]))
 
 
