@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
-from ttd_jax.pipeline import fuse_pixels, fuse_pixels_batch
+from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
 
 HAS_TORCH = find_spec("torch") is not None
 

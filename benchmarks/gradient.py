@@ -20,7 +20,7 @@ from ttd_jax import GradientWeighting, load_backbone
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.layers import conv, zero_pad
 from ttd_jax.core.fusion import ttd
-from ttd_jax.pipeline import fuse_pixels
+from ttd_jax.engine.pipeline import fuse_pixels
 
 
 def network(name: str):

@@ -2,8 +2,8 @@
 
 ``python -m benchmarks.memory [NAME ...] [--side 400]``
 
-*told* is what ``ttd_jax.memory`` compares with the free memory (arguments, results and intermediate arrays as the
-compiler reports them), *grew* how much more memory the process held at most after one run than before it, *exported*
+*told* is what ``ttd_jax.engine.memory`` compares with the free memory (arguments, results and intermediate arrays as
+the compiler reports them), *grew* how much more memory the process held at most after one run than before it, *exported*
 what the compiler reports for the export for any size at this size, which has no strips over the image. One process for
 each line; squares of random pixels, a pair with the default weighting, random parameters.
 """
@@ -46,9 +46,9 @@ def measure(name: str, side: int) -> dict[str, float | None]:
     from ttd_jax import Fuser
     from ttd_jax.backbones import BACKBONES
     from ttd_jax.backbones.spec import Backbone
+    from ttd_jax.engine.memory import needed_memory
     from ttd_jax.errors import InputError
     from ttd_jax.export import export_fuser
-    from ttd_jax.memory import needed_memory
 
     spec = BACKBONES[name].of_preset(CASES[name])
     model = spec.build(**spec.presets[CASES[name]])

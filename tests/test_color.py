@@ -6,8 +6,8 @@ import pytest
 from tests import analytic
 from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, LossWeighting
+from ttd_jax.engine.pipeline import COLOR_RULES, choose_color_rule
 from ttd_jax.errors import InputError
-from ttd_jax.pipeline import COLOR_RULES, choose_color_rule
 
 RNG = np.random.default_rng(0)
 SIZE = (12, 14)

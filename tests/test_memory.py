@@ -8,8 +8,8 @@ import pytest
 
 from tests import analytic
 from ttd_jax import Fuser
+from ttd_jax.engine.memory import available_on, available_on_host, needed_memory
 from ttd_jax.errors import InputError
-from ttd_jax.memory import available_on, available_on_host, needed_memory
 
 STACK = np.random.default_rng(0).random((3, 2, 40, 50)).astype(np.float32)
 MESSAGE = r"fusing 2 sources of 50 x 40 with analytic needs about \d+\.\d GB of memory, and 0\.0 GB are free: use "
@@ -17,7 +17,7 @@ MESSAGE = r"fusing 2 sources of 50 x 40 with analytic needs about \d+\.\d GB of 
 
 @pytest.fixture
 def no_memory(monkeypatch):
-    monkeypatch.setattr("ttd_jax.memory.available_on_host", lambda: 10_000)
+    monkeypatch.setattr("ttd_jax.engine.memory.available_on_host", lambda: 10_000)
 
 
 def test_a_single_image(no_memory):
@@ -33,7 +33,7 @@ def test_a_batch(no_memory):
 def test_a_stream_goes_on_where_it_fits(monkeypatch):
     fuser = Fuser(analytic.backbone()).compile((2, 40, 50))
     needed = needed_memory(fuser._programs.compile((2, 40, 50, 1), "gray"))
-    monkeypatch.setattr("ttd_jax.memory.available_on_host", lambda: needed - 1)
+    monkeypatch.setattr("ttd_jax.engine.memory.available_on_host", lambda: needed - 1)
     small = [image[:20] for image in STACK[0]]
     results = list(fuser.stream([list(STACK[0]), small], errors="yield"))
     assert re.match(MESSAGE.replace("0\\.0", r"\d+\.\d"), str(results[0]))

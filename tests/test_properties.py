@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 from tests import analytic
 from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, LossWeighting
-from ttd_jax.pipeline import fuse_pixels
+from ttd_jax.engine.pipeline import fuse_pixels
 
 SIZE = (6, 7)
 depths = st.sampled_from(["uint8", "uint16", "float32", "bool"])

@@ -8,8 +8,8 @@ import pytest
 
 from tests import analytic
 from ttd_jax import Fuser
+from ttd_jax.engine.stream import overlap
 from ttd_jax.errors import InputError
-from ttd_jax.stream import overlap
 
 RNG = np.random.default_rng(0)
 FRAMES = [list(frame) for frame in RNG.random((5, 2, 6, 8)).astype(np.float32)]

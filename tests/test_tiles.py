@@ -8,8 +8,8 @@ from tests import analytic
 from tests.networks import ifcnn_backbone
 from tests.test_compile import counted
 from ttd_jax import Fuser
+from ttd_jax.engine.programs import _spans
 from ttd_jax.errors import InputError
-from ttd_jax.programs import _spans
 
 RNG = np.random.default_rng(0)
 

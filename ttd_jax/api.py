@@ -3,9 +3,9 @@
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 import jax
 import numpy as np
@@ -15,16 +15,16 @@ from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.precision import with_precision
 from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
+from ttd_jax.engine.explanation import theory_report
+from ttd_jax.engine.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels
+from ttd_jax.engine.programs import Programs, to_numpy
+from ttd_jax.engine.stacks import remarks_on, reorder, restore_shape, settle_rule, source_order, stack_images
+from ttd_jax.engine.stream import overlap
+from ttd_jax.engine.weightings import check_channel, check_gradients, describe_weighting, settle_weighting
 from ttd_jax.errors import InputError
-from ttd_jax.explanation import theory_report
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
-from ttd_jax.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels
-from ttd_jax.programs import Programs, to_numpy
 from ttd_jax.result import FusionResult
-from ttd_jax.stacks import remarks_on, reorder, restore_shape, settle_rule, source_order, stack_images
-from ttd_jax.stream import overlap
-from ttd_jax.weightings import check_channel, check_gradients, describe_weighting
 
 bundled_backbone = cache(load_backbone)
 
@@ -125,7 +125,7 @@ class Fuser:
         choose_color_rule(color, (True,), self.backbone.channels)
         self.color = color
         self.dtype = self.backbone.result_dtype if dtype is None else image_dtype(dtype)
-        self._model, self._weighting = _settle(self.backbone, weighting, recipe)
+        self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
         self.precision = precision
         network = with_precision(self._model, precision)
         self._programs = Programs(network, self.backbone.variables, self._weighting, self.backbone.name, tile)
@@ -296,42 +296,6 @@ class Fuser:
             "precision": self.precision,
             "versions": {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__},
         }
-
-
-def _settle(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any, Any]:
-    """The model to run and its complete loss or gradient weighting, None for static fusion."""
-    recipes = backbone.recipes
-    if recipe is not None and recipe not in recipes:
-        raise InputError(f"recipes of {backbone.name} are {', '.join(recipes) or 'none'}; got {recipe!r}")
-    if weighting == "static" or isinstance(weighting, StaticWeighting):
-        rule = weighting.rule if isinstance(weighting, StaticWeighting) else None
-        return (backbone.model if rule is None else _with_rule(backbone, rule)), None
-    if weighting == "loss":
-        if not recipes:
-            return backbone.model, None
-        weighting = LossWeighting()
-    if weighting == "gradient":
-        weighting = GradientWeighting()
-    if not isinstance(weighting, LossWeighting | GradientWeighting):
-        raise InputError(
-            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting or a StaticWeighting; "
-            f"got {weighting!r}"
-        )
-    if not recipes:
-        raise InputError(f"{backbone.name} ({backbone.manifest.get('preset')}) fuses by weighting='static' only")
-    complete: Any = weighting.resolve(recipes[recipe or "default"])
-    if np.ndim(complete.scale):
-        raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
-    numbers: dict[str, Any] = {"scale": np.float32(complete.scale)}
-    if isinstance(complete, GradientWeighting) and not isinstance(complete.channel, str):
-        numbers["channel"] = np.asarray(complete.channel, np.int32)
-    return backbone.model, replace(complete, **numbers)
-
-
-def _with_rule(backbone: Backbone, rule: str):
-    if not hasattr(backbone.model, "rule"):
-        raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
-    return replace(cast(Any, backbone.model), rule=rule)
 
 
 @dataclass

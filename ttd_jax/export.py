@@ -13,9 +13,9 @@ from jax.extend.core import InconclusiveDimensionOperation
 from jaxtyping import Array, Float
 
 from ttd_jax.api import Fuser
+from ttd_jax.engine.stacks import settle_rule
 from ttd_jax.errors import InputError
 from ttd_jax.io.atomic import atomic_file, check_output
-from ttd_jax.stacks import settle_rule
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 """Where an exported fusion can run."""

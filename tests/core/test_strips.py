@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.networks import ifcnn_backbone
-from ttd_jax import pipeline
 from ttd_jax.backbones import ttdnet
 from ttd_jax.core.fusion import Fused, fuse_static, ttd
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
 from ttd_jax.core.weighting import PAPER, GradientWeighting
+from ttd_jax.engine import pipeline
 
 
 def box(radius):

@@ -11,9 +11,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ttd_jax.core.fusion import Fused
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.weighting import GradientWeighting, LossWeighting
+from ttd_jax.engine.memory import check_memory
+from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch, reach
 from ttd_jax.errors import InputError
-from ttd_jax.memory import check_memory
-from ttd_jax.pipeline import fuse_pixels, fuse_pixels_batch, reach
 
 
 class Programs:

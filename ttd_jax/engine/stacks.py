@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.engine.pipeline import RAW_RULE, choose_color_rule
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Sources
-from ttd_jax.pipeline import RAW_RULE, choose_color_rule
 
 
 def source_order(backbone: Backbone, sources: Sources, named: bool = True) -> list[int]:

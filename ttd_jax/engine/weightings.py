@@ -1,17 +1,61 @@
-"""What ``fuse`` checks about test-time weights and reports of them."""
+"""What the option ``weighting`` means, what is checked about it, and what is reported of it."""
 
-from dataclasses import asdict
-from typing import Any, TypeAlias
+from dataclasses import asdict, replace
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
+from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.gradients import count_channels
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import GradientWeighting, LossWeighting
+from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 
 Weighting: TypeAlias = LossWeighting | GradientWeighting | None
 """A complete weighting; None for static fusion."""
+
+
+def settle_weighting(backbone: Backbone, weighting: Any, recipe: str | None) -> tuple[Any, Any]:
+    """What the options ``weighting`` and ``recipe`` of ``fuse`` mean for a backbone.
+
+    Returns:
+        The model to run and its complete loss or gradient weighting, None for static fusion.
+
+    Raises:
+        InputError: An option is unknown, or the backbone cannot be fused like this.
+    """
+    recipes = backbone.recipes
+    if recipe is not None and recipe not in recipes:
+        raise InputError(f"recipes of {backbone.name} are {', '.join(recipes) or 'none'}; got {recipe!r}")
+    if weighting == "static" or isinstance(weighting, StaticWeighting):
+        rule = weighting.rule if isinstance(weighting, StaticWeighting) else None
+        return (backbone.model if rule is None else _with_rule(backbone, rule)), None
+    if weighting == "loss":
+        if not recipes:
+            return backbone.model, None
+        weighting = LossWeighting()
+    if weighting == "gradient":
+        weighting = GradientWeighting()
+    if not isinstance(weighting, LossWeighting | GradientWeighting):
+        raise InputError(
+            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting or a StaticWeighting; "
+            f"got {weighting!r}"
+        )
+    if not recipes:
+        raise InputError(f"{backbone.name} ({backbone.manifest.get('preset')}) fuses by weighting='static' only")
+    complete: Any = weighting.resolve(recipes[recipe or "default"])
+    if np.ndim(complete.scale):
+        raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
+    numbers: dict[str, Any] = {"scale": np.float32(complete.scale)}
+    if isinstance(complete, GradientWeighting) and not isinstance(complete.channel, str):
+        numbers["channel"] = np.asarray(complete.channel, np.int32)
+    return backbone.model, replace(complete, **numbers)
+
+
+def _with_rule(backbone: Backbone, rule: str):
+    if not hasattr(backbone.model, "rule"):
+        raise InputError(f"{backbone.name} has one static rule: use weighting='static'")
+    return replace(cast(Any, backbone.model), rule=rule)
 
 
 def check_channel(model: FusionModel, variables: Variables, weighting: Weighting, shape: tuple[int, ...]) -> None:

@@ -1,0 +1,1 @@
+"""What ``fuse`` does between its arguments and the core: stacks, colour, compiled programs, memory, streams."""
