@@ -206,7 +206,11 @@ def test_an_installation_without_checkpoints(tmp_path, monkeypatch):
         ({"color": "rgb"}, "this backbone takes one channel: use color='luma', which keeps the colour, or 'gray'"),
         ({"dtype": "int8"}, "an image is uint8, uint16, float16, float32 or float64; got 'int8'"),
         ({"recipe": "best"}, "recipes of analytic are default, paper; got 'best'"),
-        ({"weighting": "best"}, "weighting is 'loss', 'static', a LossWeighting or a StaticWeighting; got 'best'"),
+        (
+            {"weighting": "best"},
+            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting or a StaticWeighting; "
+            "got 'best'",
+        ),
         (
             {"weighting": LossWeighting(scale=np.ones(2))},
             "scale is one number; got an array of shape (2,)",

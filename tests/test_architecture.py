@@ -171,7 +171,7 @@ def test_public_signatures():
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 7
+    assert len(keyword_only) == 8
 
 
 def module_name(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
@@ -92,7 +93,7 @@ def test_losses_against_the_fused_image(bench):
         np.asarray(bench.losses(Candidate(replace(options, component="fused"), "fused"))), 0, atol=1e-4
     )
     model, variables = bench.backbone.model, bench.backbone.variables
-    features = model.encode(variables, bench.pair.sources[..., None].astype(np.float32) / 255)
+    features = model.encode(variables, jnp.asarray(bench.pair.sources[..., None], jnp.float32) / 255)
     by_hand = np.abs(model.decode(variables, features[0]) - model.decode(variables, features[0] + features[1])).mean(-1)
     np.testing.assert_allclose(got[0], by_hand, rtol=1e-4, atol=1e-4)
 

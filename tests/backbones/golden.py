@@ -68,7 +68,7 @@ def random_variables(spec: Spec, model: Any, seed: int = 0) -> Any:
     def draw(path, leaf):
         if path[-1].key == "kernel":
             values = rng.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
-        elif path[-1].key in ("scale", "temperature"):
+        elif path[-1].key in ("scale", "temperature", "var"):
             values = rng.uniform(0.5, 1.5, leaf.shape)
         else:
             values = rng.normal(size=leaf.shape) / 10

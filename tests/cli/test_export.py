@@ -5,11 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 from jax import export
 
+from tests.backbones.golden import random_variables
 from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, StaticWeighting
 from ttd_jax.backbones import BACKBONES
@@ -47,8 +47,7 @@ def write_sources(folder, name, *shapes):
 def random_backbone(name, preset):
     spec = BACKBONES[name].of_preset(preset)
     model = spec.build(**spec.presets[preset])
-    rng = np.random.default_rng(1)
-    variables = jax.tree.map(lambda leaf: rng.normal(0, 0.05, leaf.shape).astype(np.float32), spec.abstract(model))
+    variables = random_variables(spec, model)
     return Backbone(name, model, variables, spec.recipes, spec.channels, spec.roles, spec.max_sources, spec.raw)
 
 
