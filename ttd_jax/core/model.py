@@ -6,6 +6,9 @@ residual, stem or chroma a network may single out). Features and latents are pyt
 
 A model is a static argument of the jitted functions, so it must be hashable, and two models built alike must
 be equal; its network parameters travel separately as ``variables``.
+
+A model may also have ``constant_features = True``: a constant image has the same features everywhere, whatever its
+size. A black partner is then encoded as one pixel.
 """
 
 from collections.abc import Mapping

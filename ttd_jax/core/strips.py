@@ -24,10 +24,11 @@ def fuse_in_strips(
         halo: That distance.
         rows: The most rows of a strip.
     """
-    rows = -(-sources.shape[1] // -(-sources.shape[1] // rows))  # all strips alike: they overlap by no more than halos
     height, window = sources.shape[1], rows + 2 * halo
     if height <= window:
         return fuse(sources)
+    rows = -(-height // -(-height // rows))  # strips of one height, which overlap by little more than halos
+    window = rows + 2 * halo
 
     def strip(index: Array) -> Fused:
         first = jnp.minimum(index * rows, height - rows)
