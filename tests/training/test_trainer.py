@@ -59,7 +59,7 @@ def test_the_smoke_recipe_makes_a_checkpoint(finished):
     assert manifest["source"]["trained_with"]["seed"] == SMOKE.seed
     result = fuse(list(np.random.default_rng(0).random((3, 20, 31))), backbone=backbone)
     assert result.image.shape == (20, 31) and np.isfinite(result.image).all()
-    assert backbone.recipes["default"] == replace(SMOKE.weighting, scale=SMOKE.scale)
+    assert backbone.recipes["default"] == SMOKE.weighting
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):

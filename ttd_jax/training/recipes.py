@@ -17,8 +17,7 @@ class Recipe:
         steps: Optimisation steps.
         seed: Of the scenes, the batches and the initial parameters.
         network: Options of the network's factory.
-        weighting: How weights follow from losses while training.
-        scale: Scale of the weighting that the checkpoint is used with afterwards.
+        weighting: How weights follow from losses, while training and in use.
         batch: Source sets per step, the tasks in turn.
         size: Side of a crop in pixels.
         counts: Numbers of sources M, one of which is drawn for each step.
@@ -40,7 +39,6 @@ class Recipe:
     seed: int = 0
     network: dict[str, Any] = field(default_factory=dict)
     weighting: LossWeighting = WEIGHTING
-    scale: float = 2.0
     batch: int = 8
     size: int = 80
     counts: tuple[int, ...] = (2, 2, 2, 2, 2, 2, 2, 2, 3, 4)

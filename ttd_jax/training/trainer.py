@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,7 +95,7 @@ def export(recipe: Recipe, state: Trained, output: Path) -> Path:
         "backbone": "ttdnet",
         "preset": recipe.name,
         "config": recipe.network,
-        "recipe": vars(replace(recipe.weighting, scale=recipe.scale)),
+        "recipe": asdict(recipe.weighting),
         "source": {"trained_with": recipe.as_dict(), "commit": _commit()},
         "licence": "Apache-2.0",
         "ttd_jax": __version__,
