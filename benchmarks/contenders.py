@@ -56,7 +56,7 @@ def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
         return lambda: network(sources, dynamic)
     model = replace(IFCNN(), plain=name == "plain")
     parameters = jax.tree.map(jnp.asarray, variables)
-    weighting = replace(SPEC.recipes["default"], scale=np.float32(1)) if dynamic else None
+    weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1)) if dynamic else None
     program = fuse_pixels if sources.ndim == 4 else fuse_pixels_batch
     grey = sources.shape[-1] == 1
     colored = np.full(sources.shape[-4], not grey)

@@ -22,7 +22,7 @@ class ConvBlock(nn.Module):
 
 
 class TorchIFCNN(nn.Module):
-    """The network with the maximum rule, static or with the weights that ``fuse`` takes by default for IFCNN."""
+    """The network with the maximum rule, static or with the weights of the recipe "fitted"."""
 
     def __init__(self, variables, channels_last: bool = False):
         super().__init__()
