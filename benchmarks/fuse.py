@@ -39,6 +39,7 @@ from benchmarks.contenders import (
 
 WEIGHTS = {"static": False, "TTD": True}
 MEGAPIXELS = (0.1, 0.3, 1.0, 3.0, 12.0)
+CHARTED = ("fast", "PyTorch, channels last")
 TORCH_MOST = 1.0  # megapixels up to which PyTorch is timed, to keep a part below three minutes
 
 UPSTREAM = {
@@ -149,7 +150,7 @@ def sizes(options) -> Measured:
             found = medians((2, height, width, 1), dynamic, options_here, among)
             row(f"{megapixels:g}", weights, *(found[n] / megapixels if n in found else "" for n in names()))
             for name, seconds in found.items():
-                if name in ("fast", "PyTorch"):
+                if name in CHARTED:
                     measured.setdefault(f"{name}, {weights}", []).append((megapixels, seconds / megapixels))
     return measured
 
@@ -162,7 +163,7 @@ def sources(options) -> Measured:
             found = medians((count, 240, 320, 1), dynamic, options)
             row(str(count), weights, *found.values(), 1e3 * found["fast"] / count)
             for name, seconds in found.items():
-                if name in ("fast", "PyTorch"):
+                if name in CHARTED:
                     measured.setdefault(f"{name}, {weights}", []).append((count, seconds))
     return measured
 

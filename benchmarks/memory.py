@@ -3,8 +3,8 @@
 ``python -m benchmarks.memory [NAME ...] [--side 400]``
 
 *told* is what ``ttd_jax.engine.memory`` compares with the free memory (arguments, results and intermediate arrays as
-the compiler reports them), *grew* how much more memory the process held at most after one run than before it, *exported*
-what the compiler reports for the export for any size at this size, which has no strips over the image. One process for
+the compiler reports them), *grew* how much more memory the process held at most after one run than before it,
+*exported* what the compiler reports for the export for any size at this size, without strips. One process for
 each line; squares of random pixels, a pair with the default weighting, random parameters.
 """
 
