@@ -8,7 +8,7 @@ component is the size of the correction that its source asks for. The correction
 deficient a source is can be learned before how to mend it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import flax.linen as nn
@@ -115,7 +115,7 @@ def _abstract(model: TTDNet):
 
 
 WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
-"""How TTDNet is trained and used, for every task: weights by the inverse square of the smoothed l1 losses."""
+"""How TTDNet is trained: weights by the inverse square of the smoothed l1 losses."""
 
 SPEC = Spec(
     name="ttdnet",
@@ -123,7 +123,11 @@ SPEC = Spec(
     build=build,
     abstract=_abstract,
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
-    recipes=dict.fromkeys(("default", "vif", "medical", "exposure", "focus"), WEIGHTING) | {"paper": PAPER},
+    recipes={
+        **dict.fromkeys(("default", "vif", "medical", "exposure"), WEIGHTING),
+        "focus": replace(WEIGHTING, scale=3.0),  # choose harder: docs/recipes.md
+        "paper": PAPER,
+    },
     channels=1,
     static_rule="mean",
     origin="trained by ttd-jax train general",
