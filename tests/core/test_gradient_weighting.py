@@ -147,7 +147,7 @@ class TwoScales(AnalyticModel):
 
     def merge(self, features, weights=None):
         def merged(leaf):
-            by = None if weights is None else jax.image.resize(weights, (3, *leaf.shape[1:3], 1), "linear")
+            by = None if weights is None else jax.image.resize(weights, (len(weights), *leaf.shape[1:3], 1), "linear")
             return AnalyticModel.merge(self, leaf, by)
 
         return {name: merged(features[name]) for name in ("a_fine", "b_coarse")}

@@ -99,22 +99,22 @@ def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeyp
     weighting = GradientWeighting(loss, 1.0, channel).resolve(recipe)
     sources = jnp.asarray(np.random.default_rng(1).random((2, 91, 12, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)
-    assert 8 + 2 * pipeline._reach(model, weighting) < 91
+    assert 8 + 2 * pipeline.reach(model, weighting) < 91
     monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 2 * 12)  # strips of eight rows
     strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
     at_once = jax.jit(lambda s: ttd(model, variables, s, weighting))(sources)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), strips, at_once)
-    monkeypatch.setattr(pipeline, "_reach", lambda model, weighting: sum(model.halo))
+    monkeypatch.setattr(pipeline, "reach", lambda model, weighting: sum(model.halo))
     near = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
     assert np.abs(near.weights - at_once.weights).max() > 1e-3  # as far as the network reaches is not far enough
 
 
 def test_a_loss_of_the_users_sees_the_whole_image(ifcnn_variables):
     model = ifcnn_backbone(ifcnn_variables).model
-    reach = pipeline._reach(model, GradientWeighting(smoothing=0.0))
-    assert reach == pipeline._reach(model, replace(PAPER)) + 1  # back through one 3x3 convolution
-    assert pipeline._reach(model, GradientWeighting("ssim", smoothing=0.0)) == reach + 10
-    assert pipeline._reach(model, GradientWeighting(lambda u, x: jnp.sum(u - x))) is None
+    near = pipeline.reach(model, GradientWeighting(smoothing=0.0))
+    assert near == pipeline.reach(model, replace(PAPER)) + 1  # back through one 3x3 convolution
+    assert pipeline.reach(model, GradientWeighting("ssim", smoothing=0.0)) == near + 10
+    assert pipeline.reach(model, GradientWeighting(lambda u, x: jnp.sum(u - x))) is None
 
 
 def test_the_halo_of_ifcnn_is_what_its_filters_reach(ifcnn_variables):
