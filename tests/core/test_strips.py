@@ -100,7 +100,7 @@ def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeyp
     sources = jnp.asarray(np.random.default_rng(1).random((2, 91, 12, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)
     assert 8 + 2 * pipeline.reach(model, weighting) < 91
-    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 2 * 12)  # strips of eight rows
+    monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 4 * 2 * 12)  # strips of eight rows
     strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
     at_once = jax.jit(lambda s: ttd(model, variables, s, weighting))(sources)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), strips, at_once)

@@ -122,7 +122,8 @@ def _fuse(
     halo = reach(model, weighting)
     if halo is None or is_symbolic_dim(height) or is_symbolic_dim(width):  # strips have a size that is known
         return whole(sources)
-    rows = max(_STRIP_PIXELS // (count * width), 1)
+    larger = 2 if isinstance(weighting, GradientWeighting) else 1  # strips of gradients are computed twice
+    rows = max(larger * _STRIP_PIXELS // (count * width), 1)
     if height <= rows + 2 * halo:
         return whole(sources)
     if not isinstance(weighting, GradientWeighting):
