@@ -143,7 +143,7 @@ class TwoScales(AnalyticModel):
 
     def encode(self, variables, sources):
         small = sources.reshape(len(sources), 3, 2, 4, 2, 2).mean(axis=(2, 4))
-        return {"b_coarse": small, "a_fine": super().encode(variables, sources), "number": jnp.ones(())}
+        return {"b_coarse": small, "a_fine": super().encode(variables, sources), "number": jnp.ones(len(sources))}
 
     def merge(self, features, weights=None):
         def merged(leaf):

@@ -82,7 +82,7 @@ def merge_component(model: FusionModel, stack: PyTree, m: Array, count: int, kin
         return model.merge(stack)
     dtype = jax.tree.leaves(stack)[0].dtype
     if model.independent:  # the others' features need not be read
-        own = jax.tree.map(lambda leaf: leaf[m][jnp.newaxis] if jnp.ndim(leaf) else leaf, stack)
+        own = jax.tree.map(lambda leaf: leaf[m][jnp.newaxis], stack)
         return model.merge(own, jnp.full((1, 1, 1, 1), 1 / model.gain(1), dtype))
     only_m = jax.nn.one_hot(m, count, dtype=dtype)[:, None, None, None]
     return model.merge(stack, only_m / model.gain(count))
