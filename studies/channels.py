@@ -1,6 +1,6 @@
 """Which feature channel to take the gradients of: chosen for each image, by hand, all, or any?
 
-``python -m benchmarks.channels --data DATA [--checkpoint DIR] [--recipe NAME] [--each 6] [--size 128]``
+``python -m studies.channels --data DATA [--checkpoint DIR] [--recipe NAME] [--each 6] [--size 128]``
 
 A few pairs of each of four tasks, cut to their centre, fused once with every channel's gradient weights. Pairs that
 share an image stay together; the tasks' halves take turns. A fixed channel is chosen for a task on the first half, by
@@ -24,8 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.cells import CELLS, MEASURES
-from benchmarks.pairs import Pair, load_pairs
+from studies.cells import CELLS, MEASURES
+from studies.pairs import Pair, load_pairs
 from ttd_jax import GradientWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.dominability import reconstruction_losses, weights_from_losses
@@ -144,7 +144,7 @@ def report_task(task: str, found: list[dict], second: np.ndarray) -> tuple[dict,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--checkpoint", help="checkpoint folder (default: the one in the package)")
     parser.add_argument("--recipe", default="default", help="recipe that says component, space and form")
     parser.add_argument("--each", type=int, default=6, help="pairs a task")
