@@ -32,8 +32,21 @@ MAY_IMPORT = {
     "api": {"backbones", "core", "engine", "inputs", "io", "ops", "result", "root"},  # root: the version
     "export": {"api", "engine", "io"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
-    "comparison": {"io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "comparison", "export", "figures", "inputs", "io", "metrics", "training", "root"},
+    "comparison": {"io", "metrics", "ops", "root", "text"},
+    "text": set(),
+    "cli": {
+        "api",
+        "backbones",
+        "comparison",
+        "export",
+        "figures",
+        "inputs",
+        "io",
+        "metrics",
+        "text",
+        "training",
+        "root",
+    },
     "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}

@@ -11,12 +11,23 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def luma(rgb: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 1"]:
-    """BT.601 luma, one channel."""
+    """BT.601 luma, one channel.
+
+    Example:
+        >>> luma(jnp.array([[[1.0, 0, 0], [1, 1, 1]]])).round(3).tolist()
+        [[[0.29899999499320984], [1.0]]]
+    """
     return jnp.sum(rgb * jnp.array(LUMA, rgb.dtype), axis=-1, keepdims=True)
 
 
 def split_luma(rgb: Float[Array, "*B H W 3"]) -> tuple[Float[Array, "*B H W 1"], Float[Array, "*B H W 2"]]:
-    """Luma in [0, 1] and signed chroma (Cb, Cr) of an RGB image."""
+    """Luma in [0, 1] and signed chroma (Cb, Cr) of an RGB image.
+
+    Example:
+        >>> y, chroma = split_luma(jnp.full((1, 1, 3), 0.5))
+        >>> y.item(), chroma.tolist()
+        (0.5, [[[0.0, 0.0]]])
+    """
     y = luma(rgb)
     chroma = jnp.concatenate([(rgb[..., 2:] - y) / 1.772, (rgb[..., :1] - y) / 1.402], axis=-1)
     return y, chroma
@@ -27,6 +38,11 @@ def join_luma(y: Float[Array, "*B H W 1"], chroma: Float[Array, "*B H W 2"]) -> 
 
     A strong colour exists only in part of the luma range (pure red only at 0.299). There the luma gives way, so
     that the chroma, and with it the hue, comes out as it went in instead of being clipped channel by channel.
+
+    Example:
+        >>> rgb = jnp.array([[[0.8, 0.4, 0.2]]])
+        >>> join_luma(*split_luma(rgb)).round(3).tolist() == rgb.tolist()
+        True
     """
     cb, cr = chroma[..., :1], chroma[..., 1:]
     red, blue = 1.402 * cr, 1.772 * cb
