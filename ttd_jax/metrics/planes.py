@@ -37,7 +37,10 @@ def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray
 
 
 def check_channel(channel: str) -> None:
-    """Raises InputError if there is no such channel.
+    """Nothing, for a channel that there is.
+
+    Raises:
+        InputError: There is no such channel.
 
     Example:
         >>> check_channel("gray")

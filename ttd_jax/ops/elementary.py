@@ -30,7 +30,7 @@ def arctan(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def tan_half_turn(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """tan(π x / 2) for x in [0, 1); up to 0.95 to 2e-6 of itself in float32, 1e-13 in float64.
+    """The tangent of π x / 2 for x in [0, 1); up to 0.95 to 2e-6 of itself in float32, 1e-13 in float64.
 
     Example:
         >>> tan_half_turn(jnp.array([0.0, 0.5])).round(5).tolist()
