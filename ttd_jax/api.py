@@ -20,7 +20,7 @@ from ttd_jax.engine.color import RAW_RULE, check_color
 from ttd_jax.engine.explanation import check_explainable, theory_report
 from ttd_jax.engine.programs import Programs
 from ttd_jax.engine.report import known_facts, make_report, remarks_on
-from ttd_jax.engine.stack import Stack, settle_rules, stack_batch, stack_sources
+from ttd_jax.engine.stack import Restored, Stack, settle_rules, stack_batch, stack_sources
 from ttd_jax.engine.stream import overlap
 from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
@@ -131,9 +131,7 @@ class Fuser:
         self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
         self.precision = precision
         network = with_precision(self._model, precision)
-        self._programs = Programs(
-            network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile
-        )
+        self._programs = Programs(network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile)
 
     def __call__(
         self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources, *, explain: bool = False
@@ -272,7 +270,7 @@ class Fuser:
             bands=fused.bands,
         )
 
-    def _pixels(self, fused: Fused, stack: Stack) -> np.ndarray:
+    def _pixels(self, fused: Restored, stack: Stack) -> np.ndarray:
         return from_float(fused.image, self.dtype or stack.like.dtype)
 
     @cached_property

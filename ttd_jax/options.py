@@ -31,6 +31,16 @@ def choices(options: Any) -> tuple[str, ...]:
     return get_args(options)
 
 
+def check_rule(rule: Any) -> None:
+    """Refuses a static rule that there is not.
+
+    Raises:
+        InputError: It is none of ``Rule``.
+    """
+    if rule not in choices(Rule):
+        raise InputError(f"static rules are {', '.join(choices(Rule))}; got {rule!r}")
+
+
 def check_choice(name: str, value: Any, options: Any) -> None:
     """Refuses a value that is not among the choices.
 

@@ -171,9 +171,10 @@ def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
             f"checkpoint {folder} is of {manifest['backbone']}, which does not fuse: "
             "load it with ttd_jax.backbones.illumination.load_illumination"
         )
-    if manifest["backbone"] not in backbone_names():
+    names = backbone_names()
+    if manifest["backbone"] not in names:
         raise CheckpointError(
-            f"checkpoint {folder} is of backbone {manifest['backbone']!r}; this version has {', '.join(backbone_names())}: "
+            f"checkpoint {folder} is of backbone {manifest['backbone']!r}; this version has {', '.join(names)}: "
             "update ttd-jax, or install the package that brings it"
         )
     return find_spec(manifest["backbone"])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.model import Facts, FusionModel, Variables
-from ttd_jax.options import Rule, check_choice
+from ttd_jax.options import Rule, check_rule
 
 RULES: dict[str, Callable[[Array], Array]] = {
     "max": lambda stack: reduce(jnp.maximum, stack),
@@ -55,7 +55,7 @@ class RuleModel(NetworkModel):
     rule: Rule = "sum"
 
     def __post_init__(self):
-        check_choice("rule", self.rule, Rule)
+        check_rule(self.rule)
 
     @property
     def facts(self) -> Facts:

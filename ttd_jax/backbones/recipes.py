@@ -24,9 +24,9 @@ def recipes_of(manifest: Mapping[str, Any], published: Mapping[str, LossWeightin
     """The recipes of a checkpoint.
 
     Args:
-        manifest: Its manifest. ``recipes`` holds all of them, by name. ``recipe``, in manifests of before, holds options
-            that differ from the default: they hold for every recipe that has the default's value there, but for the
-            paper's.
+        manifest: Its manifest. ``recipes`` holds all of them, by name. ``recipe``, in manifests of before, holds
+            options that differ from the default: they hold for every recipe that has the default's value there, but
+            for the paper's.
         published: Those of the network, where the manifest has none.
 
     Raises:

@@ -47,12 +47,12 @@ def _own_losses(
 ) -> Float[Array, "M H W"]:
     maps = [loss(u, jnp.broadcast_to(x, u.shape)) for u, x in zip(components, sources, strict=True)]
     for one in maps:
-        shape, dtype = getattr(one, "shape", ()), getattr(one, "dtype", None)
+        shape, dtype = jnp.shape(one), jnp.result_type(one)
         if shape != components.shape[1:3] or not jnp.issubdtype(dtype, jnp.floating):
             name = getattr(loss, "__name__", repr(loss))
             raise InputError(
                 f"a loss returns one real number a pixel, (H, W) = {components.shape[1:3]}, for component and source; "
-                f"{name} returned {dtype or type(one).__name__} of shape {shape}: take the mean over the channels only"
+                f"{name} returned {dtype} of shape {shape}: take the mean over the channels only"
             )
     return jnp.stack(maps)
 

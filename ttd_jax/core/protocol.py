@@ -7,7 +7,7 @@ writes ``weigh`` (docs/your_own_weighting.md).
 
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,10 @@ class Weighed(NamedTuple):
     found: Mapping[str, Array] | None = None
 
 
+Own = TypeVar("Own", bound="Weighting")
+
+
+@runtime_checkable
 class Weighting(Protocol):
     """How weights are obtained; a class that inherits from this one has to write ``weigh`` only."""
 
@@ -80,7 +84,7 @@ class Weighting(Protocol):
         """
         return None
 
-    def complete(self, recipe: Any) -> Self:
+    def complete(self: Own, recipe: Any) -> Own:
         """The same with every option that was left open taken from a recipe.
 
         Args:
@@ -105,6 +109,7 @@ class Weighting(Protocol):
         Raises:
             InputError: One does not.
         """
+        return None
 
     def check_losses(self, losses: Float[np.ndarray, "*N M H W"]) -> None:
         """Refuses losses that no weights can be made of, once they are computed.
@@ -121,7 +126,9 @@ class Weighting(Protocol):
 
     def describe(self, found: Mapping[str, np.ndarray] | None = None) -> Any:
         """The weighting as plain data for reports: by default its name, its options, and what it found."""
-        options = {f.name: plain(getattr(self, f.name)) for f in fields(self)} if is_dataclass(self) else {}
+        options: dict[str, Any] = {}
+        if is_dataclass(self):
+            options = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
         return {"weighting": type(self).__name__, **options, **plain_found(found)}
 
 

@@ -7,13 +7,15 @@ import math
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from numbers import Real
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ttd_jax.core.model import FusionModel
 from ttd_jax.errors import InputError
 from ttd_jax.options import Component, Correlation, Form, Normalization, Space, check_choice
+
+Own = TypeVar("Own", bound="Scoring")
 
 OPEN: Any = None
 """An option that is left to the recipe."""
@@ -63,7 +65,7 @@ class Scoring:
         if self.correlation == "positive" and self.normalization not in (OPEN, "softmax"):
             raise InputError('correlation="positive" is defined for normalization="softmax" only')
 
-    def complete(self, recipe: "Scoring | None") -> Self:
+    def complete(self: Own, recipe: "Scoring | None") -> Own:
         """The same with every option that is open taken from ``recipe``.
 
         Raises:
@@ -71,7 +73,7 @@ class Scoring:
         """
         if recipe is None:
             raise InputError(
-                "this checkpoint fuses by weighting='static' only: a loss between its result and its sources has no meaning"
+                "this checkpoint fuses by weighting='static' only: a loss between result and sources means nothing here"
             )
         missing = {f.name: getattr(recipe, f.name) for f in fields(self) if getattr(self, f.name) is OPEN}
         complete = replace(self, **missing)
@@ -79,7 +81,7 @@ class Scoring:
             raise InputError(f"scale is one number; got an array of shape {np.shape(complete.scale)}")
         return complete
 
-    def resolve(self, recipe: "Scoring") -> Self:
+    def resolve(self: Own, recipe: "Scoring") -> Own:
         """As :meth:`complete`."""
         return self.complete(recipe)
 

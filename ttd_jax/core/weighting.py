@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from functools import partial
 from numbers import Integral
-from typing import Any, Self
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighed, Weighting, plain, plain_found
 from ttd_jax.core.scoring import CHOICES, OPEN, Scoring
 from ttd_jax.errors import InputError
-from ttd_jax.options import FusionLoss, ReconstructionLoss, Rule, check_choice
+from ttd_jax.options import FusionLoss, ReconstructionLoss, Rule, check_rule
 
 
 @partial(register_dataclass, data_fields=("scale",), meta_fields=("loss", *CHOICES, "smoothing"))
@@ -133,7 +133,7 @@ class GradientWeighting(Scoring, Weighting):
                 f"channel is an index of at least 0, a list of them, 'mean' or 'auto'; got {self.channel!r}"
             )
 
-    def complete(self, recipe: Scoring | None) -> Self:
+    def complete(self, recipe: Scoring | None) -> "GradientWeighting":
         """The same with every option that is open taken from ``recipe``; loss and scale are never its."""
         complete = super().complete(recipe)
         words = isinstance(complete.channel, str)
@@ -156,10 +156,10 @@ class GradientWeighting(Scoring, Weighting):
 
     def reach(self, model: FusionModel) -> int | None:
         """As for losses, and a derivative goes back through decoder and loss; None with a loss of your own."""
-        near = self.local_reach(model)
-        if near is None or callable(self.loss):
+        near, halo = self.local_reach(model), model.facts.halo
+        if near is None or halo is None or callable(self.loss):
             return None
-        reach = near + model.facts.halo[1] + 2 * LOSS_REACH[self.loss]
+        reach = near + halo[1] + 2 * LOSS_REACH[self.loss]
         return max(reach, DETAIL_REACH) if self._chooses else reach
 
     def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
@@ -247,7 +247,7 @@ class StaticWeighting(Weighting):
 
     def __post_init__(self):
         if self.rule is not None:
-            check_choice("rule", self.rule, Rule)
+            check_rule(self.rule)
 
     def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
         """Nothing: the network's rule merges."""

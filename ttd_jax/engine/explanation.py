@@ -7,15 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array
 
-from ttd_jax.core.fusion import Fused
 from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.theory import Bound, correlation, covariance, cross_losses, generalization_bound, pixel_mean
-from ttd_jax.engine.stack import Stack
+from ttd_jax.engine.stack import Restored, Stack
 from ttd_jax.errors import InputError
 from ttd_jax.ops.color import luma
 
 
-def theory_report(stack: Stack, dynamic: Fused, static: Fused) -> dict[str, Any]:
+def theory_report(stack: Stack, dynamic: Restored, static: Restored) -> dict[str, Any]:
     """Covariances and bounds of one dynamic fusion beside the static one; for "rgb" errors are in RGB, else in luma.
 
     Args:
@@ -55,7 +54,7 @@ def theory_report(stack: Stack, dynamic: Fused, static: Fused) -> dict[str, Any]
     }
 
 
-def check_explainable(dynamic: Fused, weighting: Weighting) -> None:
+def check_explainable(dynamic: Restored, weighting: Weighting) -> None:
     """Refuses a fusion without the numbers that an explanation is about.
 
     Raises:

@@ -42,7 +42,7 @@ class Programs:
         name: str,
         tile: int | None = None,
     ):
-        self._model, self._variables, self._weighting = model, variables, _traceable(weighting)
+        self._model, self._variables, self.weighting = model, variables, _traceable(weighting)
         self._name, self._tile, self._reach = name, tile, weighting.reach(model)
         if tile is not None and (self._reach is None or weighting.surveys):
             what = name if self._reach is None else type(weighting).__name__
@@ -56,7 +56,7 @@ class Programs:
         """The program for one stack (M, H, W, C), or for its windows."""
         shape = (shape[0], *self._window(shape), shape[3])
         if (shape, rule) not in self._compiled:
-            arguments = self._variables, self._weighting, jax.ShapeDtypeStruct(shape, np.float32)
+            arguments = self._variables, self.weighting, jax.ShapeDtypeStruct(shape, np.float32)
             lowered = fuse_pixels.lower(self._model, *arguments, np.zeros(shape[0], bool), rule=rule)
             self._compiled[shape, rule] = lowered.compile()
         return self._compiled[shape, rule]
@@ -64,7 +64,7 @@ class Programs:
     def body(self, rule: str) -> Callable[[Array, Array], Fused]:
         """The fusion as a pure function of a stack and of which sources have colour."""
         return lambda stack, colored: fuse_pixels(
-            self._model, self._variables, self._weighting, stack, colored, rule=rule
+            self._model, self._variables, self.weighting, stack, colored, rule=rule
         )
 
     def with_weighting(self, weighting: Weighting) -> "Programs":
@@ -86,7 +86,7 @@ class Programs:
         check_memory(program, jax.devices()[:1], f"fusing {count} sources of {width} x {height} with {self._name}")
 
         def run(part: np.ndarray) -> Fused:
-            return program(self._variables, self._weighting, part, np.array(colored))
+            return program(self._variables, self.weighting, part, np.array(colored))
 
         window = self._window(stack.shape)
         return run(stack) if window == (height, width) else fuse_in_windows(run, stack, window, self._reach or 0)
@@ -109,7 +109,7 @@ class Programs:
         return jax.tree.map(lambda array: np.asarray(array)[: len(stacks)], fused) if short else fused
 
     def _run_batch(self, stacks: Any, rule: str, colored: Sequence[bool], mesh: Mesh | None, variables: Any) -> Fused:
-        arguments = variables, self._weighting, stacks, np.array(colored)
+        arguments = variables, self.weighting, stacks, np.array(colored)
         if (stacks.shape, rule) not in self._compiled:
             lowered = fuse_pixels_batch.lower(self._model, *arguments, rule=rule, mesh=mesh)
             self._compiled[stacks.shape, rule] = lowered.compile()

@@ -1,11 +1,12 @@
 """Checked sources as one array that a network takes, and back to the order, shape and pixel type of what was given."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.fusion import Fused
@@ -14,6 +15,26 @@ from ttd_jax.errors import InputError
 from ttd_jax.inputs import Sources, check_sources
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.options import Color
+
+
+class Restored(NamedTuple):
+    """A fusion as NumPy arrays, sources in the order in which they were given; a batch has one more leading axis.
+
+    Attributes:
+        image: In the shape of the sources, floats in [0, 1].
+        weights: As in :class:`~ttd_jax.core.fusion.Fused`, and likewise the others.
+        losses: Likewise.
+        components: Likewise.
+        bands: Likewise; every array has the sources first.
+        found: Likewise.
+    """
+
+    image: np.ndarray
+    weights: np.ndarray | None
+    losses: np.ndarray | None
+    components: np.ndarray | None
+    bands: PyTree
+    found: Mapping[str, np.ndarray] | None
 
 
 @dataclass(frozen=True)
@@ -48,11 +69,8 @@ class Stack:
         """The pixels in the order in which the sources were given."""
         return self._in_given_order(self.pixels)
 
-    def restore(self, fused: Fused) -> Fused:
-        """What was fused as NumPy arrays in the order of the given sources; the image, still in floats, in their shape.
-
-        Waits for the computation.
-        """
+    def restore(self, fused: Fused) -> "Restored":
+        """What was fused, in the order and the shape of the sources; waits for the computation."""
         there: Any = jax.tree.map(np.asarray, fused)
         image = there.image
         if self.rule == "gray":
@@ -62,13 +80,9 @@ class Stack:
                 image = np.repeat(image[..., np.newaxis], 3, axis=-1)
             elif self.like.shape[2:] == (1,):
                 image = image[..., np.newaxis]
-        return there._replace(
-            image=image,
-            **{
-                name: jax.tree.map(self._in_given_order, getattr(there, name))
-                for name in ("weights", "losses", "components", "bands")
-            },
-        )
+        by_source = there.weights, there.losses, there.components, there.bands
+        weights, losses, components, bands = jax.tree.map(self._in_given_order, by_source)
+        return Restored(image, weights, losses, components, bands, there.found)
 
     def _in_given_order(self, array: np.ndarray) -> np.ndarray:
         if self.order == tuple(range(len(self.order))):
@@ -105,9 +119,7 @@ def stack_batch(stacks: np.ndarray, backbone: Backbone, color: Color) -> Stack:
     return _stack(pixels, order, colored, like, backbone, color)
 
 
-def settle_rules(
-    backbone: Backbone, color: Color, colored: Sequence[bool], *, channels: int
-) -> tuple[str, str]:
+def settle_rules(backbone: Backbone, color: Color, colored: Sequence[bool], *, channels: int) -> tuple[str, str]:
     """The rule for colour that holds for sources of so many channels, and the one by which they are computed.
 
     Raises:
