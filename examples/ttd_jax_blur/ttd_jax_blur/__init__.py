@@ -15,7 +15,8 @@ class BlurNetwork(nn.Module):
 
     features: int = 4
 
-    def setup(self):
+    def setup(self) -> None:
+        """Two layers."""
         self.filters, self.head = nn.Conv(self.features, (5, 5)), nn.Conv(1, (3, 3))
 
     def encode(self, image: Float[Array, "M H W 1"]) -> dict[str, Array]:
