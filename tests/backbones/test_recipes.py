@@ -65,5 +65,5 @@ def test_recipes_that_are_damaged(tmp_path, ifcnn_variables, recipes):
     save_backbone(made, tmp_path / "mine")
     path = tmp_path / "mine" / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"recipes": recipes}))
-    with pytest.raises(CheckpointError, match="the manifest of checkpoint .* is damaged"):
+    with pytest.raises(CheckpointError, match=r"the manifest of checkpoint .* is damaged"):
         load_backbone(checkpoint=tmp_path / "mine")
