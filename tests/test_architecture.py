@@ -20,17 +20,18 @@ CONVERTER = sorted((ROOT / "convert").rglob("*.py"))
 # Parts of the package, and the parts that each may import beside itself and the errors.
 MAY_IMPORT = {
     "errors": set(),
-    "core": {"ops"},
+    "options": set(),
+    "core": {"ops", "options"},
     "ops": set(),
     "metrics": {"ops"},
     "io": {"ops"},
-    "backbones": {"core", "ops", "io"},
+    "backbones": {"core", "io", "ops", "options"},
     "inputs": {"io", "ops"},
-    "engine": {"backbones", "core", "inputs", "ops"},
+    "engine": {"backbones", "core", "inputs", "io", "ops", "options", "root"},
     "result": {"io"},
     "figures": {"ops", "result"},
-    "api": {"backbones", "core", "engine", "inputs", "io", "ops", "result", "root"},  # root: the version
-    "export": {"api", "engine", "io"},
+    "api": {"backbones", "core", "engine", "inputs", "ops", "options", "result"},  # root: the version
+    "export": {"api", "io", "options"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root", "text"},
     "text": set(),
@@ -43,11 +44,12 @@ MAY_IMPORT = {
         "inputs",
         "io",
         "metrics",
+        "options",
         "text",
         "training",
         "root",
     },
-    "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
+    "root": {"api", "backbones", "cli", "core", "export", "figures", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
 CHECKPOINTS = PACKAGE / "io" / "checkpoints.py"  # the one file of io that needs jax
@@ -57,6 +59,7 @@ WITHOUT_JAX = {
     "figures",
     "inputs",
     "io",
+    "options",
     "result",
     "root",
 }  # before a subcommand runs, nothing loads jax

@@ -1,30 +1,26 @@
 """How annotations are checked while testing: beartype, with an int where a float is asked for, as PEP 484 has it.
 
-A ``Literal`` counts as the type of its choices: that a value is none of them is for the function to say, in words, and
-for a test to see.
+Names of options are left to the package, whose own message for a wrong one is what the tests are about.
 """
 
-import operator
-from functools import reduce
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+import ast
+import re
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
 
-from beartype import BeartypeConf, beartype
-
-_check = beartype(conf=BeartypeConf(is_pep484_tower=True))
-
-
-def check(thing: Any) -> Any:
-    """The function or class with its annotations checked on every call."""
-    if not isinstance(thing, type):
-        thing.__annotations__ = {name: widened(hint) for name, hint in thing.__annotations__.items()}
-    return _check(thing)
+from beartype import BeartypeConf, FrozenDict, beartype
 
 
-def widened(hint: Any) -> Any:
-    """The hint with a ``Literal``, or those in a union, made the types of its choices."""
-    if get_origin(hint) is Literal:
-        return reduce(operator.or_, map(type, get_args(hint)))
-    if get_origin(hint) in (Union, UnionType):
-        return reduce(operator.or_, map(widened, get_args(hint)))
-    return hint
+def literals(package: str) -> set[Any]:
+    """Every ``Literal`` in a package's source, read and not imported, since what is imported is no longer checked."""
+    spec = find_spec(package)
+    assert spec is not None and spec.submodule_search_locations
+    text = "\n".join(path.read_text() for path in Path(spec.submodule_search_locations[0]).rglob("*.py"))
+    found = re.findall(r"\bLiteral\[([^\[\]]+)\]", text)
+    return {Literal[ast.literal_eval(f"({choices},)")] for choices in found}
+
+
+_NAMES = FrozenDict(dict.fromkeys(literals("ttd_jax"), object))
+
+check = beartype(conf=BeartypeConf(is_pep484_tower=True, hint_overrides=_NAMES))
