@@ -21,16 +21,17 @@ from studies.robustness import METRICS, measure
 from studies.weights import own_pairs
 from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.weighting import PAPER
 
 MEASURES = ("VIF", "Qabf", "SCD", "SSIM")
 SIGNS = ("negative", "positive")
 
 WEIGHTINGS = {
     "recipe": LossWeighting(),
-    "alone": LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", smoothing=0.0),
-    "scaled": LossWeighting("mse", 50.0, "scaled", "image", "exp", "softmax", smoothing=0.0),
-    "black": LossWeighting("mse", 50.0, "black", "image", "exp", "softmax", smoothing=0.0),
-    "fused": LossWeighting("mse", 50.0, "fused", "image", "exp", "softmax", smoothing=0.0),
+    "alone": replace(PAPER, scale=50.0, component="alone"),
+    "scaled": replace(PAPER, scale=50.0, component="scaled"),
+    "black": replace(PAPER, scale=50.0, component="black"),
+    "fused": replace(PAPER, scale=50.0, component="fused"),
 }
 """The network's own recipe, and the paper's form with every kind of component, squared errors times 50."""
 

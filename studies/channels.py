@@ -50,19 +50,19 @@ def fuse_all(backbone: Backbone, recipe: LossWeighting, sources, truth):
     """Every measure of fusion by each row's weights and by each channel's; and what is known of every channel."""
     model, variables = backbone.model, backbone.variables
     stack = sources[..., jnp.newaxis].astype(jnp.float32) / 255
-    weighting = GradientWeighting().resolve(recipe)
+    weighting = GradientWeighting().complete(recipe)
     features = model.encode(variables, stack)
     components, magnitudes = component_gradients(model, variables, stack, features, weighting)
     sums = channel_sums(magnitudes, stack, jnp.ones(stack.shape[1], bool), score=True)
     losses = reconstruction_losses(model, components, stack, recipe)
 
     def by_channel(channel):
-        mix, _ = channel_mix(GradientWeighting(channel=channel), sums)
+        mix, _ = channel_mix(channel, sums)
         return weights_from_losses(jnp.matmul(magnitudes, mix, precision="highest"), weighting)
 
     def measured(weights):  # compiled once, for all of them
         latent = model.merge(features, weights[..., jnp.newaxis])
-        image = model.finish(model.decode(variables, latent, model.residual(stack)))
+        image = model.render(variables, latent, stack)
         grey = jnp.rint(255 * jnp.clip(jnp.mean(image, axis=-1), 0, 1)).astype(jnp.uint8)
         return jnp.stack([measure(name, grey, sources, truth) for name in NAMES])
 

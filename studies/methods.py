@@ -100,7 +100,7 @@ def fused_by_control(backbone: Backbone, detail: bool) -> FuseFn:
     def fuse(variables, sources, weights):
         features = model.encode(variables, sources[..., jnp.newaxis])
         latent = model.merge(features, weights[..., jnp.newaxis])
-        return jnp.mean(model.decode(variables, latent, model.residual(sources[..., jnp.newaxis])), axis=-1)
+        return jnp.mean(model.render(variables, latent, sources[..., jnp.newaxis]), axis=-1)
 
     def method(sources: list[np.ndarray]) -> np.ndarray:
         pixels = np.stack(sources).astype(np.float32) / 255

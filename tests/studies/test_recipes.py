@@ -68,9 +68,9 @@ def bench():
 @pytest.mark.parametrize(
     "weighting",
     [
-        LossWeighting("l1", 10.0, "alone", "image", "exp", "softmax", "negative", 2.0),
-        LossWeighting("mse", 50.0, "fused", "image", "linear", "softmax", "negative", 0.0),
-        LossWeighting("l1", 1.0, "black", "mixed", "log", "softmax", "negative", 0.0),
+        replace(PAPER, loss="l1", scale=10.0, component="alone", space="image", form="exp", smoothing=2.0),
+        replace(PAPER, loss="mse", scale=50.0, component="fused", space="image", form="linear", smoothing=0.0),
+        replace(PAPER, loss="l1", scale=1.0, component="black", space="mixed", form="log", smoothing=0.0),
     ],
 )
 def test_the_study_fuses_as_fuse_does(bench, weighting):
@@ -86,7 +86,7 @@ def test_the_study_fuses_statically_as_fuse_does(bench):
 
 
 def test_losses_against_the_fused_image(bench):
-    options = LossWeighting("l1", 5.0, "alone", "image", "exp", "softmax", "negative", 0.0)
+    options = replace(PAPER, loss="l1", scale=5.0, component="alone", space="image", form="exp", smoothing=0.0)
     got = np.asarray(bench.losses(Candidate(options, "fused")))
     np.testing.assert_allclose(
         np.asarray(bench.losses(Candidate(replace(options, component="fused"), "fused"))), 0, atol=1e-4
@@ -170,7 +170,7 @@ def test_tables_hold_what_they_are_given(capsys):
 
 def test_what_differs_from_the_paper_is_named():
     assert describe(Candidate(PAPER)) == "as printed"
-    assert describe(Candidate(LossWeighting(scale=50.0).resolve(PAPER), "fused")) == "scale 50.0, target fused"
+    assert describe(Candidate(LossWeighting(scale=50.0).complete(PAPER), "fused")) == "scale 50.0, target fused"
 
 
 def test_baselines_are_static_and_two_controls():
