@@ -29,6 +29,7 @@ def standard_deviation(fused: Gray, *, variant: _SD = "population") -> Score:
             :math:`F - \bar F` rounded and cut at 0 and its square cut at 255 (the published TNO table).
 
     Example:
+        >>> import numpy as np
         >>> standard_deviation(np.array([[0, 200], [200, 0]], np.uint8)).item()
         100.0
     """
@@ -58,7 +59,8 @@ def average_gradient(fused: Gray, *, variant: _AG = "mean") -> Score:
         variant: ``"mean"``; ``"vifb"`` divides the same sum by (H - 1)(W - 1).
 
     Example:
-        >>> average_gradient(np.array([[0, 10], [0, 10]], np.uint8)).round(3).item()  # sqrt(10² / 2)
+        >>> import numpy as np
+        >>> round(average_gradient(np.array([[0, 10], [0, 10]], np.uint8)).item(), 3)  # sqrt(10² / 2)
         7.071
     """
     check_variant("AG", variant, get_args(_AG))
@@ -85,6 +87,7 @@ def edge_intensity(fused: Gray, *, variant: _EI = "vifb") -> Score:
             pixels set to 0 (scikit-image before 0.17); ``"zoo"``, not divided, zeros outside the image.
 
     Example:
+        >>> import numpy as np
         >>> edge_intensity(np.full((3, 3), 200, np.uint8)).item()
         0.0
     """
@@ -116,6 +119,7 @@ def spatial_frequency(fused: Gray, *, variant: _SF = "mean") -> Score:
             is ``"mean"`` on [0, 1] grey levels, so divided by 255.
 
     Example:
+        >>> import numpy as np
         >>> spatial_frequency(np.array([[0, 10], [0, 10]], np.uint8)).item()
         10.0
     """

@@ -30,8 +30,9 @@ def correlation_coefficient(fused: Gray, sources: GrayStack, *, variant: _CC = "
         variant: ``"mean"``.
 
     Example:
+        >>> import numpy as np
         >>> image = np.array([[0, 10], [20, 30]], np.uint8)
-        >>> correlation_coefficient(image, np.stack([image, 2 * image])).round(3).item()
+        >>> round(correlation_coefficient(image, np.stack([image, 2 * image])).item(), 3)
         1.0
     """
     check_variant("CC", variant, get_args(_CC))
@@ -56,8 +57,9 @@ def sum_of_correlations_of_differences(fused: Gray, sources: GrayStack, *, varia
         variant: ``"sum"``.
 
     Example:
+        >>> import numpy as np
         >>> a, b = np.array([[[0, 90], [0, 0]], [[0, 0], [60, 0]]], np.uint8)
-        >>> sum_of_correlations_of_differences(a + b, np.stack([a, b])).round(3).item()
+        >>> round(sum_of_correlations_of_differences(a + b, np.stack([a, b])).item(), 3)
         2.0
     """
     check_variant("SCD", variant, get_args(_SCD))

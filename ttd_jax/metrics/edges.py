@@ -63,8 +63,9 @@ def edge_preservation(fused: Gray, sources: GrayStack, *, variant: _Qabf = "xyde
             - ``"zl"``: other constants, and the mean of the ratio per pixel instead of the ratio of sums.
 
     Example:
+        >>> import numpy as np
         >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
-        >>> edge_preservation(image, image[np.newaxis]).round(3).item()
+        >>> round(edge_preservation(image, image[np.newaxis]).item(), 3)
         0.975
     """
     image, sources = levels(fused), levels(sources)
@@ -116,6 +117,7 @@ def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: _Nabf = "kumar
             weight 0 below 2.
 
     Example:
+        >>> import numpy as np
         >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
         >>> fusion_artifacts(image // 2, image[np.newaxis]).item()  # no edge is stronger than in the source
         0.0
@@ -141,6 +143,7 @@ def fusion_loss(fused: Gray, sources: GrayStack, *, variant: _Labf = "kumar") ->
         variant: ``"kumar"``.
 
     Example:
+        >>> import numpy as np
         >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
         >>> (fusion_loss(image // 4, image[np.newaxis]) > fusion_loss(image, image[np.newaxis])).item()
         True

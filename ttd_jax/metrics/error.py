@@ -37,6 +37,7 @@ def mean_squared_error(fused: Gray, sources: GrayStack, *, variant: _MSE = "eval
         variant: ``"eval"`` on levels 0 to 255; ``"lt"`` on [0, 1].
 
     Example:
+        >>> import numpy as np
         >>> image = np.full((2, 2), 100, np.uint8)
         >>> mean_squared_error(image, np.stack([image, image + 10])).item()
         50.0
@@ -61,6 +62,7 @@ def root_mean_squared_error(fused: Gray, sources: GrayStack, *, variant: _RMSE =
             image.
 
     Example:
+        >>> import numpy as np
         >>> image = np.full((2, 2), 100, np.uint8)
         >>> root_mean_squared_error(image, np.stack([image, image + 10])).item()
         5.0
@@ -93,8 +95,9 @@ def peak_signal_to_noise_ratio(fused: Gray, sources: GrayStack, *, variant: _PSN
             ``"vifb"``.
 
     Example:
+        >>> import numpy as np
         >>> image = np.full((2, 2), 100, np.uint8)
-        >>> peak_signal_to_noise_ratio(image, image[np.newaxis] + 51).round(2).item()  # 20 log10(255 / 51)
+        >>> round(peak_signal_to_noise_ratio(image, image[np.newaxis] + 51).item(), 2)  # 20 log10(255 / 51)
         13.98
     """
     error = jnp.mean(_squared_errors(fused, sources))

@@ -52,6 +52,7 @@ def multi_exposure_structural_similarity(
             11 pixels.
 
     Example:
+        >>> import numpy as np
         >>> image = np.zeros((8, 8), np.uint8)  # smaller than a window
         >>> multi_exposure_structural_similarity(image, np.stack([image, image])).item()
         nan

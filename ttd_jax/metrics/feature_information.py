@@ -73,6 +73,7 @@ def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: _FMI
             transform, always computed in double precision.
 
     Example:
+        >>> import numpy as np
         >>> image = np.zeros((2, 2), np.uint8)  # smaller than a window
         >>> feature_mutual_information(image, image[np.newaxis]).item()
         nan

@@ -35,9 +35,9 @@ def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
     outermost pixels are never edges.
 
     Example:
-        >>> step = jnp.tile(jnp.array([0.0, 0, 0, 9, 9, 9]), (5, 1))
+        >>> step = jnp.tile(jnp.array([0.0] * 5 + [9.0] * 5), (5, 1))
         >>> edge_map(step)[2].astype(int).tolist()
-        [0, 0, 1, 0, 0, 0]
+        [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
     """
     right, down = (jnp.abs(part) / 8 for part in sobel(image, "edge"))
     strength = right * right + down * down

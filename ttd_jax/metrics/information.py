@@ -59,6 +59,7 @@ def entropy(fused: Gray, *, variant: _EN = "shannon") -> Score:
         variant: ``"shannon"``; ``"zoo"`` takes the logarithm of p + 1e-7, so that empty bins count a little.
 
     Example:
+        >>> import numpy as np
         >>> entropy(np.array([[0, 255], [255, 0]], np.uint8)).item()
         1.0
     """
@@ -90,8 +91,9 @@ def cross_entropy(fused: Gray, sources: GrayStack, *, variant: _CE = "tju_rms") 
             functions of the levels, which says little on 0 to 255.
 
     Example:
+        >>> import numpy as np
         >>> image = np.array([[0, 255], [255, 0]], np.uint8)
-        >>> cross_entropy(image, image[np.newaxis]).round(3).item()  # that of the image itself: its entropy
+        >>> round(cross_entropy(image, image[np.newaxis]).item(), 3)  # that of the image itself: its entropy
         1.0
     """
     check_variant("CE", variant, get_args(_CE))
@@ -131,6 +133,7 @@ def mutual_information(fused: Gray, sources: GrayStack, *, variant: _MI = "bits"
             255; ``"lt"`` in bits, with levels 254 and 255 merged in the joint histogram only.
 
     Example:
+        >>> import numpy as np
         >>> image = np.array([[0, 255], [255, 0]], np.uint8)
         >>> mutual_information(image, np.stack([image, 255 - image])).item()
         2.0
@@ -162,6 +165,7 @@ def normalized_mutual_information(fused: Gray, sources: GrayStack, *, variant: _
             an image has one level.
 
     Example:
+        >>> import numpy as np
         >>> image = np.array([[0, 255], [255, 0]], np.uint8)
         >>> normalized_mutual_information(image, image[np.newaxis]).item()
         2.0

@@ -106,8 +106,9 @@ def structural_similarity(fused: Gray, sources: GrayStack, *, variant: _SSIM = "
             - ``"zoo"``: 11×11 Gaussian inside the image, L = 1, sum.
 
     Example:
+        >>> import numpy as np
         >>> image = np.arange(144, dtype=np.uint8).reshape(12, 12)
-        >>> structural_similarity(image, np.stack([image, image])).round(3).item()
+        >>> round(structural_similarity(image, np.stack([image, image])).item(), 3)
         1.0
     """
     check_variant("SSIM", variant, _FORMS)
@@ -142,6 +143,7 @@ def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant
         variant: ``"wang"``, the mean over sources; ``"sum"``, their sum.
 
     Example:
+        >>> import numpy as np
         >>> image = np.zeros((175, 200), np.uint8)  # a side below 176 pixels
         >>> multiscale_structural_similarity(image, image[np.newaxis]).item()
         nan

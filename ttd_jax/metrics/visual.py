@@ -48,6 +48,7 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: _VI
             published TNO table).
 
     Example:
+        >>> import numpy as np
         >>> image = np.zeros((40, 50), np.uint8)  # a side below 41 pixels
         >>> visual_information_fidelity(image, image[np.newaxis]).item()
         nan

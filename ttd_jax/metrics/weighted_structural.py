@@ -36,8 +36,9 @@ def piella(fused: Gray, sources: GrayStack, *, variant: _Qw = "Qw") -> Score:
             the last two.
 
     Example:
+        >>> import numpy as np
         >>> image = np.arange(144, dtype=np.uint8).reshape(12, 12)
-        >>> piella(image, np.stack([image, image])).round(3).item()
+        >>> round(piella(image, np.stack([image, image])).item(), 3)
         1.0
     """
     check_variant("Qw", variant, get_args(_Qw))

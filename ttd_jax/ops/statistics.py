@@ -65,7 +65,7 @@ def pearson(x: Float[Array, "*B H W"], y: Float[Array, "*B H W"], *, floor: floa
 
     Example:
         >>> ramp = jnp.arange(12.0).reshape(3, 4)
-        >>> pearson(ramp, 5 - 2 * ramp).item()
+        >>> round(pearson(ramp, 5 - 2 * ramp).item(), 3)
         -1.0
     """
     x, y = centered(x), centered(y)
