@@ -68,7 +68,8 @@ def structural_dissimilarity(
     """
     u, x = (_mirrored(_planes(image), len(_WINDOW) // 2) for image in jnp.broadcast_arrays(component, source))
     means, variances, (covariance,) = local_moments([u, x], _WINDOW, pairs=((0, 1),))
-    luminance, structure = ssim_terms(PairMoments(*means, *variances, covariance), data_range=1)
+    moments = PairMoments(means[0], means[1], variances[0], variances[1], covariance)
+    luminance, structure = ssim_terms(moments, data_range=1)
     return jnp.mean(1 - luminance * structure, axis=-3)
 
 

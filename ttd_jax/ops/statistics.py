@@ -15,15 +15,15 @@ class PairMoments(NamedTuple):
     """Moments of two images x and y in every window.
 
     Example:
-        >>> PairMoments(mean_x=0.5, mean_y=0.5, variance_x=0.1, variance_y=0.1, covariance=0.1).covariance
-        0.1
+        >>> PairMoments(*jnp.ones((5, 4, 6))).covariance.shape
+        (4, 6)
     """
 
-    mean_x: Float[Array, "..."] | float
-    mean_y: Float[Array, "..."] | float
-    variance_x: Float[Array, "..."] | float
-    variance_y: Float[Array, "..."] | float
-    covariance: Float[Array, "..."] | float
+    mean_x: Float[Array, "..."]
+    mean_y: Float[Array, "..."]
+    variance_x: Float[Array, "..."]
+    variance_y: Float[Array, "..."]
+    covariance: Float[Array, "..."]
 
 
 def ssim_terms(
