@@ -126,7 +126,7 @@ def known_focus_pairs(size: int = 256) -> list[Pair]:
             blurred = (
                 ndimage.gaussian_filter(photo, rng.uniform(1.5, 3.5))
                 if index % 2
-                else ndimage.convolve(photo, _disc(rng.uniform(2.5, 5)), mode="nearest")
+                else ndimage.convolve(photo, disc(rng.uniform(2.5, 5)), mode="nearest")
             )
             sharp = ndimage.gaussian_filter(mask.astype(float), 1.0)
             sources = [sharp * photo + (1 - sharp) * blurred, (1 - sharp) * photo + sharp * blurred]
@@ -146,7 +146,7 @@ def center(image: np.ndarray, size: int) -> np.ndarray:
     return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
-def _disc(radius: float) -> np.ndarray:
+def disc(radius: float) -> np.ndarray:
     reach = int(np.ceil(radius))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(y, x), 0, 1)
