@@ -89,6 +89,8 @@ def load_half(data: Path, half: str, size: int = 256) -> dict[str, list[Pair]]:
 
 def spaced(members: Sequence[Pair], most: int) -> list[Pair]:
     """At most so many, evenly spaced over the list."""
+    if not members:
+        return []
     return [members[i] for i in np.unique(np.linspace(0, len(members) - 1, most).round().astype(int))]
 
 
