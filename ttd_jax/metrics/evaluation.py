@@ -84,7 +84,7 @@ def score(fused: Gray, sources: GrayStack, variants: Mapping[str, str]) -> dict[
     for name, variant in variants.items():
         metric = METRICS[name]
         images = (fused, sources) if metric.needs_sources else (fused,)
-        values[name] = metric.function(*images, variant=variant)
+        values[name] = jnp.asarray(metric.function(*images, variant=variant))
         if jnp.shape(values[name]) != ():
             raise InputError(
                 f"metric {name!r}: its function gives one number for grey images; got shape {jnp.shape(values[name])}"
