@@ -17,7 +17,7 @@ from jaxtyping import Array, Float
 from ttd_jax.backbones.adapter import NetworkModel, abstract_variables
 from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.bands import ENERGY_FLOOR, BandFeatures, BandWeights, weights_of_bands
+from ttd_jax.core.bands import ENERGY_FLOOR, BandFeatures, merge_features
 from ttd_jax.core.dominability import LOSS_FLOOR
 from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
@@ -253,12 +253,8 @@ class TTDNet(NetworkModel):
     facts = Facts(rule="mean", independent=False, by_band=True)
 
     def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "h w"], ...]:
-        """The weighted sum of the components, band by band; a full-size map is taken down a Gaussian pyramid."""
-        bands = features.bands
-        if weights is None:
-            return tuple(jnp.mean(band, axis=0) for band in bands)
-        by_band: BandWeights = weights if isinstance(weights, tuple) else weights_of_bands(weights, bands)
-        return tuple(jnp.sum(w[..., 0] * band, axis=0) for w, band in zip(by_band, bands, strict=True))
+        """The weighted sum of the components, band by band."""
+        return merge_features(features, weights)
 
 
 def build(

@@ -122,6 +122,20 @@ def merge_by_band(features: Float[Array, "M H W K"], weights: BandWeights) -> Fl
     return jnp.moveaxis(collapse(merged), 0, -1)
 
 
+def merge_features(
+    features: BandFeatures, weights: Float[Array, "M H W 1"] | BandWeights | None = None
+) -> tuple[Float[Array, "h w"], ...]:
+    """The weighted sum of the components in every band, their mean without weights.
+
+    A full-size map of weights is taken down a Gaussian pyramid.
+    """
+    bands = features.bands
+    if weights is None:
+        return tuple(jnp.mean(band, axis=0) for band in bands)
+    by_band = weights if isinstance(weights, tuple) else weights_of_bands(weights, bands)
+    return tuple(jnp.sum(w[..., 0] * band, axis=0) for w, band in zip(by_band, bands, strict=True))
+
+
 def weights_of_bands(weights: Float[Array, "M H W 1"], like: Sequence[Float[Array, "M h w"]]) -> BandWeights:
     """Full-size weights as weights by band: the Gaussian pyramid of each source's map."""
     if weights.shape[1:3] == (1, 1):

@@ -80,7 +80,7 @@ class LossWeighting(Scoring, Weighting):
     def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
         """Components, their distances from the sources, and the weights that follow (TTD, Eq. 6)."""
         if self._by_band:
-            options: dict[str, Any] = {"bands": self.bands, "saliency": self.saliency or 0.0}
+            options: dict[str, Any] = {"bands": self.bands, "saliency": 0.0 if self.saliency is OPEN else self.saliency}
             return weigh_by_band(model, variables, sources, features, self, **options)
         components = uni_source_components(model, variables, sources, features, self.component)
         losses = reconstruction_losses(model, components, sources, self)

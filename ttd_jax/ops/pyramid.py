@@ -11,6 +11,7 @@ every pixel that reads it, nor takes minutes to try.
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import pairwise
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +67,7 @@ def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[
 
 def bands_of(pyramid: Sequence[Float[Array, "*B h w"]]) -> tuple[Float[Array, "*B h w"], ...]:
     """The bands of a Gaussian pyramid, finest first, and its coarsest level."""
-    finer = [fine - double(coarse, fine.shape[-2:]) for fine, coarse in zip(pyramid, pyramid[1:], strict=False)]
+    finer = [fine - double(coarse, fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
     return (*finer, pyramid[-1])
 
 
