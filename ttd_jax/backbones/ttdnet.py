@@ -154,13 +154,10 @@ class TTDNetwork(nn.Module):
         return band * (1 - noisy * nn.sigmoid(removed)) + 0.5 * median * noisy * correction
 
     def _decision(self, k, band, component, level, dark, bright, noise):
-        count = len(band)
         every = jnp.ones_like(band)
         energy, loss = jnp.log(smooth(jnp.square(component)) + ENERGY_FLOOR), smooth(jnp.square(band - component))
-        rest = (jnp.sum(band, axis=0) - band) / (count - 1)
-        agreement = smooth(band * rest) / jnp.sqrt(
-            smooth(jnp.square(band)) * smooth(jnp.square(rest)) + 1e-10
-        )
+        rest = _mean_other(band)
+        agreement = smooth(band * rest) / jnp.sqrt(smooth(jnp.square(band)) * smooth(jnp.square(rest)) + 1e-10)
         return self.decision(
             [
                 0.2 * energy + 1.5,
@@ -176,7 +173,6 @@ class TTDNetwork(nn.Module):
                 _log_noise(noise) * every,
                 _mean_other(_log_noise(noise)) * every,
                 0.25 * min(k, _DEEPEST) * every,
-                every / count,
             ]
         )
 
@@ -185,9 +181,7 @@ class TTDNetwork(nn.Module):
         others = _mean_other(level)
         energy = jnp.log(carried + _LOWEST)
         x, y = (image - jnp.mean(image, axis=(-2, -1), keepdims=True) for image in (level, others))
-        product, squares = (
-            jnp.mean(z, axis=(-2, -1), keepdims=True) for z in (x * y, jnp.stack([x * x, y * y]))
-        )
+        product, squares = (jnp.mean(z, axis=(-2, -1), keepdims=True) for z in (x * y, jnp.stack([x * x, y * y])))
         agreement = product / jnp.sqrt(squares[0] * squares[1] + 1e-8)
         return self.coarsest(
             [
@@ -257,9 +251,7 @@ class TTDNet(NetworkModel):
         return merge_features(features, weights)
 
 
-def build(
-    channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 16
-) -> TTDNet:
+def build(channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 16) -> TTDNet:
     """TTDNet of a given width."""
     return TTDNet(TTDNetwork(channels, tuple(dilations), hidden, base))
 

@@ -141,4 +141,3 @@ def weights_of_bands(weights: Float[Array, "M H W 1"], like: Sequence[Float[Arra
     if weights.shape[1:3] == (1, 1):
         return (weights,) * len(like)
     return tuple(w[..., jnp.newaxis] for w in gaussian_pyramid(weights[..., 0], len(like) - 1))
-

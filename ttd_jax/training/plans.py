@@ -15,7 +15,7 @@ class Plan:
         network: Options of the network's factory.
         size: Side of an image in pixels.
         scenes: How many scenes to make sets from.
-        sets: How many sets of two sources; of three and four there are an eighth as many.
+        sets: How many sets of two sources; of three there are a sixth as many.
         guard: How many sets of other scenes tell when to stop; 0 for none, and the last step is kept.
         pairs: Share of the steps on two sources.
         learning_rate: Peak of a cosine schedule of Adam.
@@ -50,7 +50,7 @@ class Plan:
 PLANS: dict[str, Plan] = {
     plan.name: plan
     for plan in (
-        Plan(name="general", steps=600),
+        Plan(name="general", steps=400),
         Plan(
             name="smoke",
             steps=4,

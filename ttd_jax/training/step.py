@@ -83,9 +83,7 @@ def objective(
     return jnp.mean(total), log | {"total": jnp.mean(total)}
 
 
-def fuse_sets(
-    model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: LossWeighting
-) -> Fused:
+def fuse_sets(model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: LossWeighting) -> Fused:
     """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S."""
     return jax.vmap(lambda one: fuse(model, variables, one[..., jnp.newaxis], weighting))(sources)
 

@@ -97,10 +97,10 @@ def _judge(judge: Any, kept: Kept, state: Trained, guard: Sequence[Batch]) -> Ke
 
 
 def make_pools(plan: Plan) -> tuple[list[Pool], list[Batch]]:
-    """The sets to train on, of two, three and four sources, and batches of the guard set, of other scenes."""
+    """The sets to train on, of two and of three sources, and batches of the guard set, of other scenes."""
     scenes = make_scenes(plan.seed, plan.scenes, SCENE_SIZE)
     options: dict[str, Any] = {"size": plan.size, "damaged": plan.damaged, "refer": refer}
-    sets = {2: plan.sets, 3: plan.sets // 8, 4: plan.sets // 8} if plan.pairs < 1 else {2: plan.sets}
+    sets = {2: plan.sets, 3: plan.sets // 6} if plan.pairs < 1 else {2: plan.sets}
     pools = [make_pool(scenes, seed=plan.seed, sets=max(n, 4), count=m, **options) for m, n in sets.items()]
     if not plan.guard:
         return pools, []
@@ -119,9 +119,7 @@ def initial_state(plan: Plan) -> Trained:
 
 def export(plan: Plan, kept: Kept, output: Path) -> Path:
     """Writes the network and its weighting as the checkpoint ``output/checkpoint``."""
-    weighting = replace(
-        ttdnet.WEIGHTING, saliency=float(kept.best["saliency"]), scale=float(kept.best["scale"])
-    )
+    weighting = replace(ttdnet.WEIGHTING, saliency=float(kept.best["saliency"]), scale=float(kept.best["scale"]))
     published = ttdnet.SPEC.recipes
     recipes = {name: PAPER if recipe == PAPER else weighting for name, recipe in published.items()}
     manifest = {
