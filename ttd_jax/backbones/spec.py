@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
 
 
@@ -23,6 +23,12 @@ def shapes_of(model: Any, channels: int) -> Variables:
     return jax.eval_shape(lambda: model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, channels))))
 
 
+def _completed(recipes: Mapping[str, LossWeighting]) -> dict[str, LossWeighting]:
+    if recipes and "default" not in recipes:
+        raise InputError(f"one of the recipes is called 'default'; got {', '.join(recipes)}")
+    return {name: recipe.complete(PAPER) for name, recipe in recipes.items()}
+
+
 @dataclass(frozen=True)
 class Spec:
     """One row of the backbone table.
@@ -30,8 +36,9 @@ class Spec:
     Attributes:
         name: Name on the command line and in manifests.
         build: Options (a preset's, a manifest's, the caller's) to fusion model.
-        recipes: Published and recommended loss weightings by name, each complete; ``"default"`` is what ``"loss"``
-            means. Empty where a loss between result and sources would have no meaning: then fusion is static.
+        recipes: Published and recommended loss weightings by name; ``"default"`` is what ``"loss"`` means. Options
+            left open are the paper's. Empty where a loss between result and sources would have no meaning: then fusion
+            is static.
         channels: Channels of the sources it takes; a network of 3 takes grey too.
         title: Network, authors and year; the name if left out.
         abstract: Fusion model to the shapes and dtypes of its variables; left out, what the model's linen module
@@ -46,6 +53,9 @@ class Spec:
         raw: Whether sources go in and the result comes out as they are, outside any rule for colour.
         result_dtype: Pixel type of the result unless asked otherwise; None for the deepest among the sources.
         variants: Fields of this row that differ for a preset, by its name.
+
+    Raises:
+        InputError: There are recipes, and no default.
     """
 
     name: str
@@ -66,6 +76,7 @@ class Spec:
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self):
+        object.__setattr__(self, "recipes", _completed(self.recipes))
         if self.abstract is None:
             object.__setattr__(self, "abstract", partial(shapes_of, channels=self.channels))
         if not self.title:
@@ -89,8 +100,8 @@ class Backbone:
         spec: What is known of it before its parameters.
         model: The fusion model, a hashable :class:`~ttd_jax.core.model.FusionModel`.
         variables: Its parameters.
-        recipes: Loss weightings by name, each complete, ``"default"`` among them; none, and fusion is static. Left
-            out, the spec's.
+        recipes: Loss weightings by name, ``"default"`` among them, open options the paper's; none, and fusion is
+            static. Left out, the spec's.
         manifest: Where the parameters come from; empty for a model built in memory.
 
     Raises:
@@ -104,10 +115,7 @@ class Backbone:
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.recipes is None:
-            object.__setattr__(self, "recipes", self.spec.recipes)
-        if self.recipes and "default" not in self.recipes:
-            raise InputError(f"one of the recipes is called 'default'; got {', '.join(self.recipes)}")
+        object.__setattr__(self, "recipes", self.spec.recipes if self.recipes is None else _completed(self.recipes))
 
     @property
     def name(self) -> str:

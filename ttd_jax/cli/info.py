@@ -87,11 +87,11 @@ def gather() -> dict[str, Any]:
     import jax
 
     from ttd_jax import __version__
-    from ttd_jax.backbones import BACKBONES, bundled_checkpoints
+    from ttd_jax.backbones import backbone_names, bundled_checkpoints, find_spec
     from ttd_jax.io.checkpoints import read_manifest
 
     backbones = []
-    for spec in BACKBONES.values():
+    for spec in map(find_spec, backbone_names()):
         model = spec.build(**spec.presets[spec.default_preset])
         by_preset = {preset: _facts_of(spec, preset) for preset in spec.presets}
         backbones.append(

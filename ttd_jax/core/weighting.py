@@ -99,6 +99,14 @@ class LossWeighting(Scoring, Weighting):
     def _by_band(self) -> bool:
         return self.bands is not OPEN and self.bands != 1
 
+    def check_losses(self, losses) -> None:
+        """Refuses losses of a function of the user's that are not numbers."""
+        if callable(self.loss) and not np.isfinite(losses).all():
+            raise InputError(
+                f"the losses of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of the "
+                "pixels: use a loss that is finite for all images"
+            )
+
     def describe(self, found: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
         """Every option as plain data."""
         return _describe(self, found)
