@@ -46,15 +46,22 @@ MODEL = Pyramid()
 WEIGHTING = replace(PAPER, bands="all", saliency=4.0, scale=0.0, form="log")
 """Energy to the fourth power, and no loss."""
 
+
+def _no_variables(model: Pyramid) -> dict:
+    del model
+    return {}
+
+
 SPEC = Spec(
     name="pyramid",
     title="energy-weighted pyramid (after Burt and Kolczynski, ICCV 1993)",
     build=Pyramid,
-    abstract=lambda model: {},
+    abstract=_no_variables,
     presets={"energy": {}},
     recipes={"default": WEIGHTING},
     channels=1,
     static_rule="mean",
     origin="it has no parameters",
     licence="Apache-2.0",
+    parameters=False,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One way to train TTDNet.
+    """One way to train BandNet.
 
     Attributes:
         name: Name on the command line.

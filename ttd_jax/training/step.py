@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones import pyramid
-from ttd_jax.backbones.ttdnet import WEIGHTING
+from ttd_jax.backbones.bandnet import WEIGHTING
 from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.model import FusionModel
 from ttd_jax.core.weighting import LossWeighting

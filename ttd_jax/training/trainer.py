@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ttd_jax import __version__
-from ttd_jax.backbones import ttdnet
+from ttd_jax.backbones import bandnet
 from ttd_jax.backbones.recipes import recipes_as_data
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
@@ -33,7 +33,7 @@ SCENE_SIZE = 256
 
 
 def train(plan: Plan, output: str | os.PathLike, *, resume: bool = False, save_every: int = 50) -> Path:
-    """Trains TTDNet and writes its checkpoint.
+    """Trains BandNet and writes its checkpoint.
 
     With a guard set, the parameters that are kept are those of the saved step that did best on it.
 
@@ -59,7 +59,7 @@ def train(plan: Plan, output: str | os.PathLike, *, resume: bool = False, save_e
         check_output(output).mkdir()
         _write_json(output / "plan.json", plan.as_dict())
         kept, first = Kept(initial_state(plan), None, np.float32(np.inf)), 0
-    model = ttdnet.build(**plan.network)
+    model = bandnet.build(**plan.network)
     step, judge = make_step(model, plan), make_judge(model, plan)
     pools, guard = make_pools(plan)
     logs: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ def make_pools(plan: Plan) -> tuple[list[Pool], list[Batch]]:
 
 def initial_state(plan: Plan) -> Trained:
     """Parameters and optimiser state before the first step, decided by the seed."""
-    network = ttdnet.build(**plan.network).network
+    network = bandnet.build(**plan.network).network
     variables = jax.jit(network.init)(jax.random.key(plan.seed), jnp.zeros((2, 32, 32, 1)))
     parameters = initial_parameters(variables, plan)
     return Trained(parameters, make_optimizer(plan).init(parameters))
@@ -119,12 +119,12 @@ def initial_state(plan: Plan) -> Trained:
 
 def export(plan: Plan, kept: Kept, output: Path) -> Path:
     """Writes the network and its weighting as the checkpoint ``output/checkpoint``."""
-    weighting = replace(ttdnet.WEIGHTING, saliency=float(kept.best["saliency"]), scale=float(kept.best["scale"]))
-    published = ttdnet.SPEC.recipes
+    weighting = replace(bandnet.WEIGHTING, saliency=float(kept.best["saliency"]), scale=float(kept.best["scale"]))
+    published = bandnet.SPEC.recipes
     recipes = {name: PAPER if recipe == PAPER else weighting for name, recipe in published.items()}
     manifest = {
-        "backbone": "ttdnet",
-        "preset": ttdnet.SPEC.default_preset,
+        "backbone": "bandnet",
+        "preset": bandnet.SPEC.default_preset,
         "config": {name: list(v) if isinstance(v, tuple) else v for name, v in plan.network.items()},
         "recipes": recipes_as_data(recipes),
         "source": {"trained_with": plan.as_dict(), "commit": _commit()},
