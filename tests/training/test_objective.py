@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 from skimage.transform import downscale_local_mean
+from ttd_jax.training.recipes import RECIPES
 
 from ttd_jax.backbones import ttdnet
 from ttd_jax.core.fusion import fuse_static, ttd
 from ttd_jax.metrics import sum_of_correlations_of_differences
 from ttd_jax.training.batches import make_batch
 from ttd_jax.training.objective import detail_similarity, differences_correlation, fusion_terms, ssim
-from ttd_jax.training.recipes import RECIPES
 from ttd_jax.training.scenes import make_scenes
 from ttd_jax.training.step import calibration_error, fuse_both, objective
 
