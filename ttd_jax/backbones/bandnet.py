@@ -200,12 +200,12 @@ class BandNetwork(nn.Module):
         )
 
 
-_IN_BAND = (1.0, 0.30, 0.115, 0.055, 0.028, 0.014, 0.007, 0.0035, 0.0018, 0.0009)
+NOISE_IN_BAND = (1.0, 0.30, 0.115, 0.055, 0.028, 0.014, 0.007, 0.0035, 0.0018, 0.0009)
 """Standard deviation of white noise in each band, of that in the finest: it halves with every level."""
 
 
 def _noise_in_band(finest: Float[Array, " M"], k: int) -> Float[Array, " M"]:
-    return finest * _IN_BAND[min(k, len(_IN_BAND) - 1)]
+    return finest * NOISE_IN_BAND[min(k, len(NOISE_IN_BAND) - 1)]
 
 
 def _log_energy(energy: Float[Array, "..."]) -> Float[Array, "..."]:
