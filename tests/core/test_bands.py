@@ -16,7 +16,6 @@ from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.pyramid import laplacian_pyramid
 
 
-
 @dataclass(frozen=True)
 class Dimmed(FusionModel):
     """A network whose components are 0.8 of their sources and a tenth."""
@@ -39,7 +38,10 @@ BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 
 
 def draw(*shape, seed=0):
-    return np.random.default_rng(seed).random(shape, np.float32)
+    return jnp.asarray(np.random.default_rng(seed).random(shape, np.float32))
+
+
+run = jax.jit(fusion.fuse, static_argnums=0)
 
 
 def halved(image):
@@ -78,13 +80,13 @@ def burt_kolczynski(sources, power=4):
 @pytest.mark.parametrize("shape", [(2, 64, 70), (3, 37, 51)])
 def test_without_loss_it_is_the_energy_weighted_pyramid(shape):
     sources = draw(*shape)
-    fused = fusion.fuse(pyramid.MODEL, {}, sources[..., np.newaxis], pyramid.WEIGHTING)
-    np.testing.assert_allclose(fused.image[..., 0], burt_kolczynski(sources), atol=2e-5)
+    fused = run(pyramid.MODEL, {}, sources[..., np.newaxis], pyramid.WEIGHTING)
+    np.testing.assert_allclose(fused.image[..., 0], burt_kolczynski(np.asarray(sources)), atol=2e-5)
 
 
 def test_one_band_without_saliency_is_the_papers_equation_6():
     model, sources = Dimmed(), draw(2, 20, 23, 1)
-    one = fusion.fuse(model, {}, sources, replace(PAPER, bands=1, saliency=0.0))
+    one = run(model, {}, sources, replace(PAPER, bands=1, saliency=0.0))
     squares = np.stack([np.mean((c - s) ** 2, axis=-1) for c, s in zip(one.components, sources, strict=True)])
     np.testing.assert_allclose(one.weights, special.softmax(np.exp(-squares), axis=0), atol=1e-6)
     assert one.bands is None
@@ -95,7 +97,7 @@ def test_scores_of_bands_follow_their_formula(form):
     sources = draw(2, 40, 44, 1, seed=3)
     weighting = replace(PAPER, bands=3, saliency=1.5, scale=2.0, form=form)
     model = Dimmed()
-    fused = fusion.fuse(model, {}, sources, weighting)
+    fused = run(model, {}, sources, weighting)
     components = np.asarray(fused.components)
     for k, weights in enumerate(fused.bands):
         u, x = (np.asarray(laplacian_pyramid(images[..., 0], 2)[k], float) for images in (components, sources))
@@ -111,7 +113,7 @@ def test_scores_of_bands_follow_their_formula(form):
 
 
 def test_weights_of_every_band_and_their_summary_sum_to_one():
-    fused = fusion.fuse(pyramid.MODEL, {}, draw(4, 50, 61, 1), pyramid.WEIGHTING)
+    fused = run(pyramid.MODEL, {}, draw(4, 50, 61, 1), pyramid.WEIGHTING)
     for weights in (*fused.bands, fused.weights):
         np.testing.assert_allclose(np.sum(weights, axis=0), 1, atol=1e-5)
     assert fused.weights.shape == (4, 50, 61) and len(fused.bands) == 3
@@ -120,14 +122,14 @@ def test_weights_of_every_band_and_their_summary_sum_to_one():
 def test_even_weights_merge_to_the_mean_and_one_sided_ones_to_that_source():
     features = draw(3, 33, 40, 5)
     shapes = [band.shape for band in laplacian_pyramid(features[..., 0], 2)]
-    even = tuple(np.full((*shape, 1), 1 / 3, np.float32) for shape in shapes)
+    even = tuple(jnp.full((*shape, 1), 1 / 3) for shape in shapes)
     np.testing.assert_allclose(merge_by_band(features, even), features.mean(axis=0), atol=1e-6)
-    chosen = np.array([0, 1, 0], np.float32)[:, None, None, None]
+    chosen = jnp.array([0.0, 1.0, 0.0])[:, None, None, None]
     np.testing.assert_allclose(merge_by_band(features, tuple(0 * w + chosen for w in even)), features[1], atol=1e-6)
 
 
 def test_a_full_size_map_goes_down_a_gaussian_pyramid():
-    weights = np.broadcast_to(np.float32(0.25), (4, 20, 20, 1))
+    weights = jnp.full((4, 20, 20, 1), 0.25)
     bands = laplacian_pyramid(draw(4, 20, 20), 1)
     by_band = weights_of_bands(weights, bands)
     assert [w.shape for w in by_band] == [(4, 20, 20, 1), (4, 10, 10, 1)]
@@ -135,24 +137,23 @@ def test_a_full_size_map_goes_down_a_gaussian_pyramid():
 
 
 def test_the_summary_is_the_mean_of_the_enlarged_weights():
-    fine, coarse = draw(2, 8, 8), np.full((2, 4, 4), 0.5, np.float32)
+    fine, coarse = draw(2, 8, 8), jnp.full((2, 4, 4), 0.5)
     np.testing.assert_allclose(summed_up([fine, coarse]), (fine + 0.5) / 2, atol=1e-6)
 
 
 def test_order_of_the_sources_does_not_matter():
     sources, order = draw(3, 45, 52, 1), np.array([2, 0, 1])
-    run = jax.jit(lambda s: fusion.fuse(pyramid.MODEL, {}, s, pyramid.WEIGHTING))
-    one, other = run(sources), run(sources[order])
+    one, other = (run(pyramid.MODEL, {}, s, pyramid.WEIGHTING) for s in (sources, sources[order]))
     np.testing.assert_allclose(one.image, other.image, atol=1e-5)
     np.testing.assert_allclose(np.asarray(one.weights)[order], other.weights, atol=1e-5)
 
 
 def test_new_numbers_compile_nothing():
-    run = jax.jit(lambda s, w: fusion.fuse(pyramid.MODEL, {}, s, w).image)
+    counted = jax.jit(lambda s, w: fusion.fuse(pyramid.MODEL, {}, s, w).image)
     sources = draw(2, 20, 20, 1)
     for saliency in (1.0, 2.0, 3.0):
-        run(sources, replace(pyramid.WEIGHTING, saliency=np.float32(saliency), scale=np.float32(0)))
-    assert run._cache_size() == 1
+        counted(sources, replace(pyramid.WEIGHTING, saliency=np.float32(saliency), scale=np.float32(0)))
+    assert counted._cache_size() == 1
 
 
 @pytest.mark.parametrize(

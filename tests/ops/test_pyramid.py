@@ -15,7 +15,7 @@ SIZES = [(1, 1), (2, 3), (5, 8), (33, 64), (65, 67), (31, 200)]
 
 
 def draw(*shape, seed=0):
-    return np.random.default_rng(seed).random(shape, np.float32)
+    return jnp.asarray(np.random.default_rng(seed).random(shape, np.float32))
 
 
 def filtered(image, kernel):
@@ -39,24 +39,24 @@ def test_smoothing_is_scipys_gaussian(size):
 @pytest.mark.parametrize("size", [(9, 13), (40, 70)])
 def test_doubling_is_the_binomial_filter_of_pixels_apart(size):
     coarse = draw(*((n + 1) // 2 for n in size))
-    wide = np.pad(coarse, 1, mode="edge")  # continued by its outermost pixels before they are set apart
+    wide = np.pad(np.asarray(coarse), 1, mode="edge")  # continued by its outermost pixels before they are set apart
     apart = np.zeros([2 * n for n in wide.shape])
     apart[::2, ::2] = wide
     expected = 4 * filtered(apart, BINOMIAL)[2 : 2 + size[0], 2 : 2 + size[1]]
     np.testing.assert_allclose(double(coarse, size), expected, atol=5e-7)
 
 
-@settings(max_examples=15, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 4))
+@settings(max_examples=4, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 3))
 def test_bands_add_up_to_the_image(height, width, levels):
     image = draw(height, width, seed=height * 41 + width)
-    bands = laplacian_pyramid(image, levels)
+    bands = jax.jit(laplacian_pyramid, static_argnums=1)(image, levels)
     assert len(bands) == levels + 1
-    np.testing.assert_allclose(collapse(bands), image, atol=1e-6)
+    np.testing.assert_allclose(jax.jit(collapse)(bands), image, atol=1e-6)
 
 
 def test_an_even_image_has_no_bands():
-    *finer, coarsest = laplacian_pyramid(np.full((37, 50), 0.7, np.float32), 3)
+    *finer, coarsest = laplacian_pyramid(jnp.full((37, 50), 0.7), 3)
     assert max(float(np.abs(band).max()) for band in finer) < 1e-6
     np.testing.assert_allclose(coarsest, 0.7, atol=1e-6)
 

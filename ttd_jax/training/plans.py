@@ -58,7 +58,8 @@ PLANS: dict[str, Plan] = {
             size=48,
             scenes=4,
             sets=8,
-            guard=0,
+            guard=4,
+            pairs=1.0,
         ),
     )
 }
