@@ -8,10 +8,10 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from ttd_jax.training.plans import PLANS
 
 import ttd_jax.training.trainer as trainer
 from ttd_jax import fuse, load_backbone
+from ttd_jax.training.plans import PLANS
 from ttd_jax.training.trainer import train
 
 SMOKE = PLANS["smoke"]

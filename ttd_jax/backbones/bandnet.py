@@ -130,7 +130,7 @@ class BandNetwork(nn.Module):
         sharpness.append(jnp.ones(pyramid[-1].shape[1:]))
         return BandFeatures((*components, pyramid[-1]), tuple(prior), tuple(sharpness))
 
-    def decode(self, bands: Sequence[Float[Array, "h w"]]) -> Float[Array, "H W 1"]:
+    def decode(self, bands: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
         return collapse(bands)[..., jnp.newaxis]
 
     def __call__(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
@@ -246,7 +246,7 @@ class BandNet(NetworkModel):
 
     facts = Facts(rule="mean", independent=False, by_band=True)
 
-    def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "h w"], ...]:
+    def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "_ _"], ...]:
         """The weighted sum of the components, band by band."""
         return merge_features(features, weights)
 

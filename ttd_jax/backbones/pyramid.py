@@ -31,11 +31,11 @@ class Pyramid(FusionModel):
         bands = laplacian_pyramid(sources[..., 0], depth(*sources.shape[1:3]))
         return BandFeatures(bands, tuple(0 * band for band in bands), tuple(jnp.ones(b.shape[1:]) for b in bands))
 
-    def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "h w"], ...]:
+    def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "_ _"], ...]:
         """The weighted sum of the sources, band by band."""
         return merge_features(features, weights)
 
-    def decode(self, variables, latent: Sequence[Float[Array, "h w"]]) -> Float[Array, "H W 1"]:
+    def decode(self, variables, latent: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
         """The image that the bands add up to."""
         del variables
         return collapse(latent)[..., jnp.newaxis]

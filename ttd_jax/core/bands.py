@@ -26,7 +26,7 @@ from ttd_jax.core.protocol import Weighed
 from ttd_jax.core.scoring import Scoring
 from ttd_jax.ops.pyramid import collapse, depth, gaussian_pyramid, laplacian_pyramid, smooth
 
-BandWeights: TypeAlias = tuple[Float[Array, "M h w 1"], ...]
+BandWeights: TypeAlias = tuple[Float[Array, "M _ _ 1"], ...]
 """Weights in every band, each of which sums to 1 over the sources."""
 
 ENERGY_FLOOR = 1e-7
@@ -42,9 +42,9 @@ class BandFeatures(NamedTuple):
         sharpness: What it multiplies the scores by, ``(h, w)`` in every band.
     """
 
-    bands: tuple[Float[Array, "M h w"], ...]
-    prior: tuple[Float[Array, "M h w"], ...]
-    sharpness: tuple[Float[Array, "h w"], ...]
+    bands: tuple[Float[Array, "M _ _"], ...]
+    prior: tuple[Float[Array, "M _ _"], ...]
+    sharpness: tuple[Float[Array, "_ _"], ...]
 
 
 def weigh_by_band(
@@ -99,12 +99,12 @@ def _local(values: Float[Array, "M h w C"]) -> Float[Array, "M h w"]:
     return smooth(jnp.mean(values, axis=-1))
 
 
-def _bands(images: Float[Array, "M H W C"], levels: int) -> list[Float[Array, "M h w C"]]:
+def _bands(images: Float[Array, "M H W C"], levels: int) -> list[Float[Array, "M _ _ C"]]:
     planes = laplacian_pyramid(jnp.moveaxis(images, -1, 1), levels)
     return [jnp.moveaxis(plane, 1, -1) for plane in planes]
 
 
-def summed_up(weights: Sequence[Float[Array, "M h w"]]) -> Float[Array, "M H W"]:
+def summed_up(weights: Sequence[Float[Array, "M _ _"]]) -> Float[Array, "M H W"]:
     """One full-size map a source: the mean over the bands of their weights, each enlarged to full size.
 
     It sums to 1 over the sources, as the weights of every band do.
@@ -124,7 +124,7 @@ def merge_by_band(features: Float[Array, "M H W K"], weights: BandWeights) -> Fl
 
 def merge_features(
     features: BandFeatures, weights: Float[Array, "M H W 1"] | BandWeights | None = None
-) -> tuple[Float[Array, "h w"], ...]:
+) -> tuple[Float[Array, "_ _"], ...]:
     """The weighted sum of the components in every band, their mean without weights.
 
     A full-size map of weights is taken down a Gaussian pyramid.
@@ -136,7 +136,7 @@ def merge_features(
     return tuple(jnp.sum(w[..., 0] * band, axis=0) for w, band in zip(by_band, bands, strict=True))
 
 
-def weights_of_bands(weights: Float[Array, "M H W 1"], like: Sequence[Float[Array, "M h w"]]) -> BandWeights:
+def weights_of_bands(weights: Float[Array, "M H W 1"], like: Sequence[Float[Array, "M _ _"]]) -> BandWeights:
     """Full-size weights as weights by band: the Gaussian pyramid of each source's map."""
     if weights.shape[1:3] == (1, 1):
         return (weights,) * len(like)

@@ -57,7 +57,7 @@ def smooth(image: Float[Array, "*B H W"]) -> Float[Array, "*B H W"]:
     return _in_both(image, lambda x: _filter(x, _matrix_same(), 1, (3, 3), x.shape[-1]))
 
 
-def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B h w"], ...]:
+def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B _ _"], ...]:
     """The image, and what it becomes by being halved once, twice, ... ``levels`` times."""
     pyramid = [image]
     for _ in range(levels):
@@ -65,13 +65,13 @@ def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[
     return tuple(pyramid)
 
 
-def bands_of(pyramid: Sequence[Float[Array, "*B h w"]]) -> tuple[Float[Array, "*B h w"], ...]:
+def bands_of(pyramid: Sequence[Float[Array, "*B _ _"]]) -> tuple[Float[Array, "*B _ _"], ...]:
     """The bands of a Gaussian pyramid, finest first, and its coarsest level."""
     finer = [fine - double(coarse, fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
     return (*finer, pyramid[-1])
 
 
-def laplacian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B h w"], ...]:
+def laplacian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B _ _"], ...]:
     """The bands of an image, finest first, and its coarsest level: ``collapse`` gives the image back.
 
     Example:
@@ -82,7 +82,7 @@ def laplacian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float
     return bands_of(gaussian_pyramid(image, levels))
 
 
-def collapse(bands: Sequence[Float[Array, "*B h w"]]) -> Float[Array, "*B H W"]:
+def collapse(bands: Sequence[Float[Array, "*B _ _"]]) -> Float[Array, "*B H W"]:
     """The image that these bands add up to."""
     *finer, image = bands
     for band in reversed(finer):
