@@ -98,9 +98,8 @@ def test_scores_of_bands_follow_their_formula(form):
     weighting = replace(PAPER, bands=3, saliency=1.5, scale=2.0, form=form)
     model = Dimmed()
     fused = run(model, {}, sources, weighting)
-    components = np.asarray(fused.components)
     for k, weights in enumerate(fused.bands):
-        u, x = (np.asarray(laplacian_pyramid(images[..., 0], 2)[k], float) for images in (components, sources))
+        u, x = (np.asarray(laplacian_pyramid(images[..., 0], 2)[k], float) for images in (fused.components, sources))
 
         def local(values):
             return ndimage.gaussian_filter(values, (0, 1, 1), truncate=3, mode="nearest")

@@ -75,7 +75,7 @@ def weigh_by_band(
         components = collapse(features.bands)[..., jnp.newaxis]
         prior, sharpness = features.prior, features.sharpness
     else:
-        components = uni_source_components(model, variables, sources, features, weighting.component)
+        components = uni_source_components(model, variables, sources, features, kind=weighting.component)
         by_component = _bands(components, levels)
         prior, sharpness = (0.0,) * (levels + 1), (1.0,) * (levels + 1)
     losses = reconstruction_losses(model, components, sources, weighting)
@@ -90,9 +90,9 @@ def weigh_by_band(
 
 def _score_of_loss(u: Float[Array, "M h w C"], x: Float[Array, "M h w C"], weighting: Scoring) -> Array:
     if weighting.loss == "l1":
-        return relative_dominability(_local(jnp.abs(u - x)), weighting.scale, weighting.form)
+        return relative_dominability(_local(jnp.abs(u - x)), scale=weighting.scale, form=weighting.form)
     loss = _local(jnp.square(u - x))
-    return relative_dominability(loss, weighting.scale, weighting.form, floor=LOSS_FLOOR**2)
+    return relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=LOSS_FLOOR**2)
 
 
 def _local(values: Float[Array, "M h w C"]) -> Float[Array, "M h w"]:

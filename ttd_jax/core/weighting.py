@@ -82,7 +82,7 @@ class LossWeighting(Scoring, Weighting):
         if self._by_band:
             options: dict[str, Any] = {"bands": self.bands, "saliency": 0.0 if self.saliency is OPEN else self.saliency}
             return weigh_by_band(model, variables, sources, features, self, **options)
-        components = uni_source_components(model, variables, sources, features, self.component)
+        components = uni_source_components(model, variables, sources, features, kind=self.component)
         losses = reconstruction_losses(model, components, sources, self)
         return Weighed(components, losses, weights_from_losses(losses, self))
 
