@@ -14,7 +14,7 @@ A pyramid by band is ``(M, h, w)`` planes, finest first and the coarsest level l
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,8 @@ def weigh_by_band(
         levels = len(features.bands) - 1
         by_component = [band[..., jnp.newaxis] for band in features.bands]
         components = collapse(features.bands)[..., jnp.newaxis]
-        prior, sharpness = features.prior, features.sharpness
+        prior: Sequence[Any] = features.prior
+        sharpness: Sequence[Any] = features.sharpness
     else:
         components = uni_source_components(model, variables, sources, features, kind=weighting.component)
         by_component = _bands(components, levels)

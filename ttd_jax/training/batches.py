@@ -91,8 +91,8 @@ def make_batch(pools: Sequence[Pool], *, seed: int, step: int, share: float) -> 
         part = part.swapaxes(-1, -2) if turned else part
         return np.ascontiguousarray(_floats(part[..., ::-1] if mirrored else part))
 
-    images = (image(part) for part in chosen[:3])
-    return Batch(*images, chosen.damaged, chosen.reference)
+    images = image(chosen.sources), image(chosen.intact), image(chosen.targets)
+    return Batch(*images, damaged=chosen.damaged, reference=chosen.reference)
 
 
 def every_batch(pool: Pool) -> list[Batch]:
@@ -100,7 +100,8 @@ def every_batch(pool: Pool) -> list[Batch]:
     found = []
     for first in range(0, len(pool.damaged), len(TASKS)):
         chosen = Pool(*(part[first : first + len(TASKS)] for part in pool))
-        found.append(Batch(*(_floats(part) for part in chosen[:3]), chosen.damaged, chosen.reference))
+        images = _floats(chosen.sources), _floats(chosen.intact), _floats(chosen.targets)
+        found.append(Batch(*images, damaged=chosen.damaged, reference=chosen.reference))
     return found
 
 
