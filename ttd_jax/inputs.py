@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import Picture, picture_from_pillow, read_image
+from ttd_jax.io.images import picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
-from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
+from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, to_float
 
 Source: TypeAlias = "ArrayLike | Image.Image | os.PathLike[str]"
 """One source: an array of any library, a Pillow image, or the path of an image."""
@@ -69,14 +69,7 @@ def check_sources(sources: Mapping[str, Source] | Sequence[Source] | np.ndarray)
     _check_sizes(roles, arrays)
     images = []
     for role, pixels in zip(roles, arrays, strict=True):
-        pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-        if pixels.shape[-1] in (2, 4):
-            remarks.append(f"{role}: alpha was dropped")
-            pixels = pixels[..., :-1]
-        try:
-            images.append(to_float(pixels))
-        except InputError as error:
-            raise InputError(f"{role}: {error}") from None
+        images.append(to_float(pixels[..., np.newaxis] if pixels.ndim == 2 else pixels))
         if (spread := float(np.ptp(images[-1]))) < 0.05 and pixels.dtype != bool:
             remarks.append(f"{role} uses {spread:.1%} of the pixel range: stretch it first if that is not meant")
     reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
@@ -112,15 +105,10 @@ def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]
     elif isinstance(source, Image.Image):
         picture = picture_from_pillow(source, role)
     else:
-        picture = Picture(np.asarray(source), Metadata())
-    pixels = picture.pixels
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4, 6)):
-        raise InputError(
-            f"{role} has shape {pixels.shape}: expected (H, W), (H, W, 1) or (H, W, 3), or these with alpha"
-        )
-    if min(pixels.shape[:2]) < 2:
-        raise InputError(f"{role} has {pixels.shape[0]} x {pixels.shape[1]} pixels: expected at least 2 x 2")
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), picture.metadata, picture.remarks
+        pixels, remarks = as_image(source, role)
+        return pixels, Metadata(), remarks
+    pixels, remarks = as_image(picture.pixels, role)
+    return pixels, picture.metadata, (*picture.remarks, *remarks)
 
 
 def _check_sizes(roles: Sequence[str], arrays: Sequence[np.ndarray]) -> None:
