@@ -18,6 +18,7 @@ Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
 Correlation: TypeAlias = Literal["negative", "positive"]
 Rule: TypeAlias = Literal["max", "mean", "sum"]
+AllBands: TypeAlias = Literal["all"]
 MergeRule: TypeAlias = Literal["max", "mean", "sum", "concatenation"]
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ttd_jax.training.batches import batches, make_batch
+from ttd_jax.training.batches import every_batch, make_batch, make_pool
 from ttd_jax.training.scenes import crop, dead_leaves, make_scenes
-from ttd_jax.training.sources import TASKS, corrupt
+from ttd_jax.training.sources import TASKS, _daylight, corrupt
 
 SIZE = 48
 
@@ -55,25 +55,60 @@ def test_medical_target_is_the_brightest(scenes):
 
 def test_corrupt_changes_one_source():
     rng = np.random.default_rng(5)
-    sources = rng.random((3, SIZE, SIZE)).astype(np.float32)
+    sources = (np.rint(rng.random((3, SIZE, SIZE)) * 255) / 255).astype(np.float32)
     for _ in range(20):
-        changed = corrupt(rng, sources) != (np.rint(sources * 255) / 255).astype(np.float32)
-        assert changed.any(axis=(1, 2)).sum() == 1
+        changed = corrupt(rng, sources)
+        assert sum(bool((a != b).any()) for a, b in zip(changed, sources, strict=True)) == 1
+        assert changed.dtype == np.float32 and changed.min() >= 0 and changed.max() <= 1
 
 
-def test_batches_depend_on_seed_and_step_alone(scenes):
-    options = {"scenes": scenes, "seed": 3, "size": SIZE, "batch": 5, "counts": (2, 3), "corrupted": 0.5}
-    whole = list(batches(0, 4, **options))
-    for step, batch in enumerate(batches(2, 4, **options), 2):
-        for a, b in zip(whole[step], batch, strict=True):
-            np.testing.assert_array_equal(a, b)
-    assert {batch.sources.shape[1] for batch in whole} == {2, 3}
-    np.testing.assert_array_equal(whole[0].tasks, [0, 1, 2, 3, 0])
-    assert not np.array_equal(whole[0].targets, make_batch(step=0, **(options | {"seed": 4})).targets)
-    damaged = [(b.sources != b.intact).any(axis=(1, 2, 3)) for b in whole]
-    assert 0 < np.mean(damaged) < 1
+def measures(sources, intact, targets):
+    return np.stack([np.full(4, i + sources[i].mean()) for i in range(4)]).astype(np.float32)
 
 
-def test_a_failure_in_the_thread_is_raised(scenes):
-    with pytest.raises(ValueError, match="high <= 0"):
-        list(batches(0, 3, scenes=scenes, seed=0, size=65, batch=4))
+@pytest.fixture(scope="module")
+def pool(scenes):
+    return make_pool(scenes, seed=0, sets=13, count=2, size=SIZE, damaged=0.5, refer=measures)
+
+
+def test_a_pool_is_a_function_of_its_seed(scenes, pool):
+    again = make_pool(scenes, seed=0, sets=13, count=2, size=SIZE, damaged=0.5, refer=measures)
+    other = make_pool(scenes, seed=1, sets=13, count=2, size=SIZE, damaged=0.5, refer=measures)
+    for a, b in zip(pool, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (pool.sources != other.sources).any()
+    assert pool.sources.shape == (12, 2, SIZE, SIZE) and pool.reference.shape == (12, 4)
+
+
+def test_damaged_sets_are_those_that_differ(pool):
+    differs = (pool.sources != pool.intact).any(axis=(1, 2, 3))
+    np.testing.assert_array_equal(differs, pool.damaged)
+    assert 0 < pool.damaged.sum() < 12
+
+
+def test_a_batch_is_a_function_of_seed_and_step(pool):
+    one, again, later = (make_batch([pool], seed=3, step=step, share=1.0) for step in (5, 5, 6))
+    for a, b in zip(one, again, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert any((a != b).any() for a, b in zip(one, later, strict=True))
+    assert one.sources.dtype == np.float32 and one.sources.max() <= 1
+
+
+def test_batches_of_other_counts_come_at_their_share(scenes, pool):
+    three = make_pool(scenes, seed=0, sets=4, count=3, size=SIZE, damaged=0.0, refer=measures)
+    counts = [make_batch([pool, three], seed=0, step=i, share=0.75).sources.shape[1] for i in range(200)]
+    assert 0.65 < counts.count(2) / 200 < 0.85
+
+
+def test_every_batch_covers_the_pool_as_it_is(pool):
+    found = every_batch(pool)
+    assert len(found) == 3
+    np.testing.assert_allclose(np.concatenate([b.sources for b in found]) * 255, pool.sources, atol=1e-3)
+
+
+def test_a_daylight_sky_is_the_visibles(scenes):
+    rng = np.random.default_rng(8)
+    for _ in range(5):
+        sources, target = _daylight(rng, crop(rng, scenes[0], SIZE))
+        top = np.abs(sources[:, :3] - target[:3]).mean(axis=(1, 2))
+        assert top.min() < 2 / 255 and sources[np.argmin(top), :3].mean() > 0.5

@@ -1,4 +1,4 @@
-"""Runs of the smoke recipe: repeatable, resumable, and safe against mistakes."""
+"""Runs of the smoke plan: repeatable, resumable, and safe against mistakes."""
 
 import csv
 import errno
@@ -11,10 +11,10 @@ import pytest
 
 import ttd_jax.training.trainer as trainer
 from ttd_jax import fuse, load_backbone
-from ttd_jax.training.recipes import RECIPES
+from ttd_jax.training.plans import PLANS
 from ttd_jax.training.trainer import train
 
-SMOKE = RECIPES["smoke"]
+SMOKE = PLANS["smoke"]
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +52,16 @@ def stop_after(monkeypatch, steps, error):
     monkeypatch.setattr(trainer, "make_step", make_failing_step)
 
 
-def test_the_smoke_recipe_makes_a_checkpoint(finished):
-    backbone = load_backbone("ttdnet", finished / "checkpoint")
+def test_the_smoke_plan_makes_a_checkpoint(finished):
+    backbone = load_backbone("bandnet", finished / "checkpoint")
     manifest = backbone.manifest
     assert manifest["source"]["trained_with"]["steps"] == SMOKE.steps == len(log(finished))
     assert manifest["source"]["trained_with"]["seed"] == SMOKE.seed
     result = fuse(list(np.random.default_rng(0).random((3, 20, 31))), backbone=backbone)
     assert result.image.shape == (20, 31) and np.isfinite(result.image).all()
-    assert backbone.recipes["default"] == SMOKE.weighting
+    default = backbone.recipes["default"]
+    assert default.bands == "all" and default.saliency == pytest.approx(4, abs=0.1) and default.scale > 0
+    assert backbone.recipes["paper"].bands == 1
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):
@@ -96,7 +98,7 @@ def test_no_space_left_keeps_the_last_state(tmp_path, monkeypatch):
         with pytest.raises(OSError, match="No space left"):
             train(SMOKE, tmp_path / "run", save_every=2)
     assert json.loads((tmp_path / "run" / "state" / "step.json").read_text()) == {"step": 2}
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["log.csv", "recipe.json", "state"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["log.csv", "plan.json", "state"]
     train(SMOKE, tmp_path / "run", resume=True)
 
 
@@ -109,11 +111,11 @@ def test_an_objective_that_is_not_finite_stops_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["train", "nonsense", "-o", "new"], "recipes are general, smoke; got 'nonsense'"),
+        (["train", "nonsense", "-o", "new"], "plans are general, smoke; got 'nonsense'"),
         (["train", "smoke", "-o", "old"], "old exists"),
         (["train", "smoke", "-o", "old", "--resume"], "holds no training state to resume from"),
-        (["train", "general", "-o", "run", "--resume"], "is a run of another recipe (different: batch, "),
-        (["train", "smoke", "--seed", "7", "-o", "run", "--resume"], "is a run of another recipe (different: seed)"),
+        (["train", "general", "-o", "run", "--resume"], "is a run of another plan (different: guard, "),
+        (["train", "smoke", "--seed", "7", "-o", "run", "--resume"], "is a run of another plan (different: seed)"),
         (["train", "smoke", "-o", "new/below"], "new"),
         (["train", "smoke", "--steps", "0", "-o", "new"], "--steps is at least 1; got 0"),
     ],

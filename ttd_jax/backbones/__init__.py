@@ -9,13 +9,15 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ttd_jax.backbones import cddfuse, ifcnn, illumination, mgdn, piafusion, ttdnet
+from ttd_jax.backbones import bandnet, cddfuse, ifcnn, illumination, mgdn, piafusion, pyramid, ttdnet
 from ttd_jax.backbones.recipes import recipes_as_data, recipes_of
 from ttd_jax.backbones.spec import Backbone, Spec
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.checkpoints import load_variables, read_manifest, save_checkpoint
 
-BACKBONES: dict[str, Spec] = {module.SPEC.name: module.SPEC for module in (ttdnet, ifcnn, cddfuse, piafusion, mgdn)}
+BACKBONES: dict[str, Spec] = {
+    module.SPEC.name: module.SPEC for module in (ttdnet, bandnet, pyramid, ifcnn, cddfuse, piafusion, mgdn)
+}
 """Every backbone of the package by name."""
 
 GROUP = "ttd_jax.backbones"
@@ -93,6 +95,9 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
         >>> load_backbone().name
         'ttdnet'
     """
+    if name is not None and checkpoint is None and not options and not find_spec(name).parameters:
+        spec = find_spec(name)
+        return Backbone(spec, spec.build(), {}, manifest={"backbone": name, "preset": spec.default_preset})
     folder = _checkpoint_folder(name, checkpoint)
     manifest = read_manifest(folder)
     spec = find_spec(name) if name else _spec_of(folder, manifest)

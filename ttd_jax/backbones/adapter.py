@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ttd_jax.core.bands import BandWeights, merge_by_band
 from ttd_jax.core.model import Facts, FusionModel, Variables
 from ttd_jax.options import Rule, check_rule
 
@@ -60,12 +61,14 @@ class RuleModel(NetworkModel):
     @property
     def facts(self) -> Facts:
         """The rule, and that each source has features of its own."""
-        return Facts(rule=self.rule)
+        return Facts(rule=self.rule, by_band=True)
 
-    def merge(self, features: PyTree, weights: Float[Array, "M ... 1"] | None = None) -> PyTree:
-        """The static rule, or the weighted sum times the gain."""
+    def merge(self, features: PyTree, weights: Float[Array, "M ... 1"] | BandWeights | None = None) -> PyTree:
+        """The static rule, or the weighted sum times the gain: of the features, or band by band of them."""
         if weights is None:
             return jax.tree.map(RULES[self.rule], features)
+        if isinstance(weights, tuple):  # by band
+            return jax.tree.map(lambda f: self.facts.gain(len(f)) * merge_by_band(f, weights), features)
         return jax.tree.map(lambda f: RULES["sum"](self.facts.gain(len(f)) * weights * f), features)
 
 

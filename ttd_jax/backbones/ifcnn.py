@@ -75,7 +75,7 @@ class IFCNN(RuleModel):
     @property
     def facts(self) -> Facts:
         """7x7 and 3x3 in, 3x3 and 1x1 out; replicate padding keeps a constant image constant."""
-        return Facts(rule=self.rule, halo=(4, 1), constant_features=True, normalize=normalize)
+        return Facts(rule=self.rule, by_band=True, halo=(4, 1), constant_features=True, normalize=normalize)
 
     def encode(self, variables, sources: Float[Array, "M H W C"]) -> Float[Array, "M H W 64"]:
         """Features of each source, grey or RGB in [0, 1].

@@ -52,6 +52,7 @@ class Spec:
         multiple: What the network pads height and width to a multiple of, for itself; 1 for none.
         raw: Whether sources go in and the result comes out as they are, outside any rule for colour.
         result_dtype: Pixel type of the result unless asked otherwise; None for the deepest among the sources.
+        parameters: Whether there are any; without, no checkpoint is needed.
         variants: Fields of this row that differ for a preset, by its name.
 
     Raises:
@@ -73,6 +74,7 @@ class Spec:
     multiple: int = 1
     raw: bool = False
     result_dtype: str | None = None
+    parameters: bool = True
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self):

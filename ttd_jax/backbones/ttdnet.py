@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import flax.linen as nn
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
 from ttd_jax.backbones.layers import ReplicateConv
@@ -96,7 +96,7 @@ class TTDNet(RuleModel):
         """It looks as far as the sum of the dilations, one for the stem, and two for the decoder's outer layers."""
         return Facts(rule=self.rule, halo=(1 + sum(self.network.encoder), 2 + sum(self.network.decoder)))
 
-    def merge(self, features: Moments, weights: Float[Array, "M H W 1"] | None = None) -> Latent:
+    def merge(self, features: Moments, weights: PyTree = None) -> Latent:
         r"""Weighted moments, and the mixture :math:`1 - \sum_m w_m^2`: 0 for one source alone, 1 - 1/M for the mean."""
         mean = features["first"][..., :1]
         if weights is None:

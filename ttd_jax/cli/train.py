@@ -11,10 +11,10 @@ from ttd_jax.errors import InputError
 def add_parser(subparsers: Any) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("train", help="train a checkpoint of the package's own network")
-    parser.add_argument("recipe", metavar="RECIPE", help="general (the bundled checkpoint) or smoke (seconds)")
+    parser.add_argument("plan", metavar="PLAN", help="general (the bundled checkpoint) or smoke (seconds)")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to create")
-    parser.add_argument("--steps", type=int, help="optimisation steps (default: the recipe's)")
-    parser.add_argument("--seed", type=int, help="random seed (default: the recipe's)")
+    parser.add_argument("--steps", type=int, help="optimisation steps (default: the plan's)")
+    parser.add_argument("--seed", type=int, help="random seed (default: the plan's)")
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     runtime.add_arguments(parser)
     parser.set_defaults(run=run)
@@ -23,17 +23,17 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Trains; returns the exit code."""
     runtime.start_jax(options)
-    from ttd_jax.training.recipes import RECIPES
+    from ttd_jax.training.plans import PLANS
     from ttd_jax.training.trainer import train
 
-    if options.recipe not in RECIPES:
-        raise InputError(f"recipes are {', '.join(RECIPES)}; got {options.recipe!r}")
-    recipe = RECIPES[options.recipe]
+    if options.plan not in PLANS:
+        raise InputError(f"plans are {', '.join(PLANS)}; got {options.plan!r}")
+    plan = PLANS[options.plan]
     if options.steps is not None:
         if options.steps < 1:
             raise InputError(f"--steps is at least 1; got {options.steps}")
-        recipe = replace(recipe, steps=options.steps)
+        plan = replace(plan, steps=options.steps)
     if options.seed is not None:
-        recipe = replace(recipe, seed=options.seed)
-    print(f"{train(recipe, options.output, resume=options.resume)}: {recipe.name}, {recipe.steps} steps")
+        plan = replace(plan, seed=options.seed)
+    print(f"{train(plan, options.output, resume=options.resume)}: {plan.name}, {plan.steps} steps")
     return 0

@@ -130,7 +130,11 @@ def in_space(
 
 
 def relative_dominability(
-    losses: Float[Array, "M H W"], *, scale: Float[Array, ""] | float = 1.0, form: Form = "exp"
+    losses: Float[Array, "M H W"],
+    *,
+    scale: Float[Array, ""] | float = 1.0,
+    form: Form = "exp",
+    floor: float = LOSS_FLOOR,
 ) -> Float[Array, "M H W"]:
     r"""The score before the softmax (TTD, Eq. 6 and Table 4): larger where a source explains itself better.
 
@@ -139,10 +143,11 @@ def relative_dominability(
     (0.27, 0.73); ``"linear"`` reaches from the average (k = 0) to the selection of one source (k → ∞).
     ``"log"`` is :math:`-k\log(\ell + 1/255)`, with which the softmax gives weights proportional to
     :math:`(\ell + 1/255)^{-k}`: sources are weighed by the ratio of their losses, whether these are large, as in
-    exposure, or small, as in defocus. With l1 losses and k = 2 this is the inverse-variance rule for averaging.
+    exposure, or small, as in defocus. With l1 losses and k = 2 this is the inverse-variance rule for averaging. Another
+    ``floor`` than 1/255 suits losses in other units.
     """
     if form == "log":
-        return -scale * jnp.log(losses + LOSS_FLOOR)
+        return -scale * jnp.log(losses + floor)
     exponent = -scale * losses
     return {"exp": jnp.exp, "linear": lambda x: x, "sigmoid": jax.nn.sigmoid}[form](exponent)
 

@@ -36,6 +36,7 @@ class Facts:
             the whole; None for a network that looks at the whole image, or does not say.
         constant_features: Whether a constant image has the same features everywhere, borders included, whatever its
             size; a black partner is then encoded as one pixel.
+        by_band: Whether ``merge`` takes a tuple of weights, one for every band of a pyramid, in place of one map.
         normalize: From an image in [0, 1] to the image as the network sees it, for ``space="normalized"``.
 
     Example:
@@ -47,6 +48,7 @@ class Facts:
     independent: bool = True
     halo: tuple[int, int] | None = None
     constant_features: bool = False
+    by_band: bool = False
     normalize: Callable[[Array], Array] = as_it_is
 
     def gain(self, sources: int) -> float:

@@ -96,3 +96,17 @@ class Scoring:
 def smoothing_radius(sigma: float | None) -> int:
     """How many pixels to either side the Gaussian over the losses reaches: three standard deviations."""
     return math.ceil(3 * (sigma or 0))
+
+
+def check_bands(bands: Any, saliency: Any, loss: Any) -> None:
+    """Refuses a number of bands or a saliency that cannot be.
+
+    Raises:
+        InputError: One is not, or there are bands and a loss of the user's own.
+    """
+    if bands is not OPEN and bands != "all" and (isinstance(bands, bool) or not isinstance(bands, int) or bands < 1):
+        raise InputError(f"bands is 'all' or a number of at least 1; got {bands!r}")
+    if bands not in (OPEN, 1) and callable(loss):
+        raise InputError("a loss of your own has one value a pixel: use bands=1")
+    if isinstance(saliency, str) or (isinstance(saliency, Real) and not 0 <= float(saliency) < float("inf")):
+        raise InputError(f"saliency is a finite number of at least 0; got {saliency!r}")

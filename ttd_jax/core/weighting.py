@@ -7,7 +7,7 @@ scale recompiles nothing; names are static.
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import jax
@@ -15,17 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass, register_pytree_node, register_static
 
+from ttd_jax.core.bands import weigh_by_band
 from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
 from ttd_jax.core.gradients import DETAIL_REACH, channel_mix, channel_sums, component_gradients, count_channels
 from ttd_jax.core.losses import FUSION_LOSSES, LOSS_REACH, RECONSTRUCTION_LOSSES
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighed, Weighting, plain, plain_found
-from ttd_jax.core.scoring import CHOICES, OPEN, Scoring
+from ttd_jax.core.scoring import CHOICES, OPEN, Scoring, check_bands
 from ttd_jax.errors import InputError
-from ttd_jax.options import FusionLoss, ReconstructionLoss, Rule, check_rule
+from ttd_jax.options import AllBands, FusionLoss, ReconstructionLoss, Rule, check_rule
 
 
-@partial(register_dataclass, data_fields=("scale",), meta_fields=("loss", *CHOICES, "smoothing"))
+@partial(register_dataclass, data_fields=("scale", "saliency"), meta_fields=("loss", *CHOICES, "smoothing", "bands"))
 @dataclass(frozen=True)
 class LossWeighting(Scoring, Weighting):
     """Weights from reconstruction losses (TTD, Eq. 6).
@@ -49,9 +50,13 @@ class LossWeighting(Scoring, Weighting):
         normalization: ``"softmax"`` over the sources, ``"proportional"`` or ``"none"`` (Table 5).
         smoothing: Standard deviation in pixels of a Gaussian over the losses before they become weights; 0 for none.
         correlation: ``"negative"``, or the control ``"positive"`` that prefers the worse source (section 5.1).
+        bands: In how many bands of a pyramid each source gets a component, a loss and weights of its own
+            (:mod:`ttd_jax.core.bands`); ``"all"`` for as many as the image has. 1 is the paper's method.
+        saliency: With several bands, the exponent of the energy that a component explains, a factor beside the score
+            of its loss; 0 leaves the loss alone.
 
     Raises:
-        InputError: An option is not among its choices, or the scale is negative or not finite.
+        InputError: An option is not among its choices, or the scale or the saliency is negative or not finite.
 
     Example:
         >>> LossWeighting(loss="l1", scale=10.0).scale
@@ -59,8 +64,14 @@ class LossWeighting(Scoring, Weighting):
     """
 
     loss: ReconstructionLoss | Callable = OPEN
+    _: KW_ONLY
+    bands: int | AllBands = OPEN
+    saliency: Any = OPEN
 
     def __post_init__(self):
+        check_bands(self.bands, self.saliency, self.loss)
+        if isinstance(self.saliency, Real):
+            object.__setattr__(self, "saliency", float(self.saliency))
         if self.loss is not OPEN and not callable(self.loss) and self.loss not in RECONSTRUCTION_LOSSES:
             names = ", ".join(map(repr, RECONSTRUCTION_LOSSES))
             raise InputError(f"loss is one of {names} or a function of component and source; got {self.loss!r}")
@@ -68,13 +79,25 @@ class LossWeighting(Scoring, Weighting):
 
     def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
         """Components, their distances from the sources, and the weights that follow (TTD, Eq. 6)."""
+        if self._by_band:
+            options: dict[str, Any] = {"bands": self.bands, "saliency": 0.0 if self.saliency is OPEN else self.saliency}
+            return weigh_by_band(model, variables, sources, features, self, **options)
         components = uni_source_components(model, variables, sources, features, kind=self.component)
         losses = reconstruction_losses(model, components, sources, self)
         return Weighed(components, losses, weights_from_losses(losses, self))
 
     def reach(self, model: FusionModel) -> int | None:
-        """As far as encoder, two decoders and the smoothing look; None with a loss of your own."""
-        return None if callable(self.loss) else self.local_reach(model)
+        """As far as encoder, two decoders and the smoothing look; None with a loss of your own, or by band."""
+        return None if callable(self.loss) or self._by_band else self.local_reach(model)
+
+    def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
+        """Refuses weights by band where the network merges by one map a source."""
+        if self._by_band and not model.facts.by_band:
+            raise InputError(f"this backbone takes one weight a pixel: use bands=1; got {self.bands!r}")
+
+    @property
+    def _by_band(self) -> bool:
+        return self.bands is not OPEN and self.bands != 1
 
     def check_losses(self, losses) -> None:
         """Refuses losses of a function of the user's that are not numbers."""
@@ -288,5 +311,7 @@ PAPER = LossWeighting(
     normalization="softmax",
     correlation="negative",
     smoothing=0.0,
+    bands=1,
+    saliency=0.0,
 )
 """The paper's text to the letter: softmax(exp(-loss)) of D(E(x)) against x."""

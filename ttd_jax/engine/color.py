@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ttd_jax.errors import InputError
+from ttd_jax.ops.pyramid import collapse, gaussian_pyramid, laplacian_pyramid
 from ttd_jax.options import Color, choices
 
 COLOR_RULES = {
@@ -17,6 +18,8 @@ COLOR_RULES = {
 
 RAW_RULE = "raw"
 """The rule of a backbone whose sources are not only pictures: they go in and the result comes out as they are."""
+
+_LEAST_FAITH = 1e-3  # of the colour of a clipped pixel: where all are clipped, all count alike
 
 _LEAST_WEIGHT = 1e-9  # keeps the colour sources' weights from summing to 0, and changes no other sum in float32
 
@@ -72,17 +75,36 @@ def merge_chroma(
     weights: Float[Array, "M H W"] | None,
     bands: PyTree,
     colored: Bool[Array, " M"],
+    clipped: Float[Array, "M H W"],
 ) -> Float[Array, "H W 2"]:
     """Chroma of the sources that have colour, averaged by their weights; evenly where a grey source has it all.
+
+    By weights by band, it is averaged band by band, and a clipped pixel, whose colour is wrong, counts as little as
+    can be.
 
     Args:
         chroma: Signed chroma of every source.
         weights: Fusion weights; None for a rule that has none.
-        bands: What was merged by in place of the weights, if not by them; chroma goes by the weights all the same.
+        bands: Weights by band, if the sources were merged by them.
         colored: Which sources have colour; where none has, there is no chroma.
+        clipped: 1 where a pixel is black or saturated, else 0.
     """
-    del bands
-    weights = jnp.ones(chroma.shape[:3]) if weights is None else weights + _LEAST_WEIGHT
-    weights = (weights * colored[:, jnp.newaxis, jnp.newaxis])[..., jnp.newaxis]
+    of_colored = colored[:, jnp.newaxis, jnp.newaxis].astype(chroma.dtype)
+    if bands is None:
+        weights = jnp.ones(chroma.shape[:3]) if weights is None else weights + _LEAST_WEIGHT
+        shares = _shares(weights * of_colored)
+        return jnp.sum(shares[..., jnp.newaxis] * chroma, axis=0)
+    levels = len(bands) - 1
+    planes = laplacian_pyramid(jnp.moveaxis(chroma, -1, 1), levels)
+    faithful = gaussian_pyramid(1 - clipped, levels)
+    shares_by_band = [
+        _shares((weight[..., 0] + _LEAST_WEIGHT) * (kept + _LEAST_FAITH) * of_colored)
+        for weight, kept in zip(bands, faithful, strict=True)
+    ]
+    merged = [jnp.sum(s[:, jnp.newaxis] * plane, axis=0) for s, plane in zip(shares_by_band, planes, strict=True)]
+    return jnp.moveaxis(collapse(merged), 0, -1)
+
+
+def _shares(weights: Float[Array, "M h w"]) -> Float[Array, "M h w"]:
     total = jnp.sum(weights, axis=0)
-    return jnp.sum(weights * chroma, axis=0) / jnp.where(total == 0, 1, total)
+    return weights / jnp.where(total == 0, 1, total)

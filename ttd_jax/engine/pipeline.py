@@ -53,7 +53,7 @@ def fuse_pixels(
     fused = fuse_sources(model, variables, weighting, sources)
     image = jnp.clip(_one_channel(fused.image), 0, 1)
     if rule == "luma":
-        image = join_luma(image, merge_chroma(chroma, fused.weights, fused.bands, colored))
+        image = join_luma(image, merge_chroma(chroma, fused.weights, fused.bands, colored, _clipped(stack)))
     else:
         image = image[..., 0]
     components = fused.components
@@ -100,6 +100,12 @@ def fuse_sources(
 
     surveyed = sum_in_strips(sums, sources, halo, rows)  # facts about the whole image are found first, in strips too
     return fuse_in_strips(partial(whole, surveyed=surveyed), sources, halo, rows)
+
+
+def _clipped(stack: Float[Array, "M H W C"]) -> Float[Array, "M H W"]:
+    """1 where a channel is saturated or all are black, to within a level of 8 bits."""
+    lowest, highest = jnp.max(stack, axis=-1) < 1.5 / 255, jnp.max(stack, axis=-1) > 253.5 / 255
+    return (lowest | highest).astype(stack.dtype)
 
 
 def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:

@@ -1,114 +1,199 @@
-"""What a fused image is trained for: closeness to a known target, and to its sources in structure, edges and contrast.
+"""What a fused image is trained for: the measures that fusion is judged by, as smooth functions.
 
-Images are ``(H, W)`` and sources ``(M, H, W)`` in [0, 1]; each term is a scalar, 0 at best.
+Images are ``(H, W)`` and sources ``(M, H, W)`` in [0, 1]. Each measure is what :mod:`ttd_jax.metrics` computes, but for
+small constants that keep its derivative finite, and for borders; higher is better.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import cache
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ttd_jax.ops.filters import box_kernel, local_mean, sobel
-from ttd_jax.ops.statistics import PairMoments, halve, pearson, ssim_terms
+from ttd_jax.ops.filters import box_kernel, gaussian_kernel
 
 Image = Float[Array, "H W"]
 Stack = Float[Array, "M H W"]
 Scalar = Float[Array, ""]
 
-
-class Terms(NamedTuple):
-    """Weights of the terms, or their values.
-
-    Attributes:
-        target: l1 distance from the target.
-        structure: 1 - SSIM, averaged over the sources (7x7 windows).
-        edges: l1 distance between the Sobel gradient and, pixel by pixel, the strongest one of the sources.
-        detail: 1 - similarity of patches, their mean left out, with the sources' strongest ones, at three scales.
-        contrast: How little of each source the fused image adds to the other ones (1 - SCD / M).
-        range: l1 distance from [0, 1].
-    """
-
-    target: Any
-    structure: Any
-    edges: Any
-    detail: Any
-    contrast: Any
-    range: Any
+_MULTISCALE = (0.0448, 0.2856, 0.3001)
 
 
-def fusion_terms(fused: Image, sources: Stack, target: Image) -> Terms:
-    """All terms for one fused image."""
-    return Terms(
-        jnp.mean(jnp.abs(fused - target)),
-        1 - jnp.mean(jax.vmap(lambda source: ssim(fused, source))(sources)),
-        edge_distance(fused, sources),
-        1 - detail_similarity(fused, sources),
-        1 - jnp.mean(differences_correlation(fused, sources)),
-        jnp.mean(jnp.maximum(fused - 1, 0) + jnp.maximum(-fused, 0)),
-    )
+def visual_information(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """VIF in the pixel domain, summed over the sources (``VIF/vifp_sum``)."""
+    del target
+    fused, sources = 255 * fused - 128, 255 * sources - 128
+    seen, there = jnp.zeros(len(sources)), jnp.zeros(len(sources))
+    for scale, size in enumerate((17, 9, 5, 3)):
+        window = gaussian_kernel(size, size / 5)
+        if scale:
+            fused, sources = local(fused, window)[::2, ::2], local(sources, window)[:, ::2, ::2]
+        variance, covariance, var_fused = _moments(fused, sources, window)
+        gain = jax.nn.relu(covariance) / (variance + 1e-2)
+        rest = jax.nn.relu(var_fused - gain * covariance) + 1e-2
+        seen += jnp.sum(jnp.log1p(gain**2 * variance / (rest + 2)), axis=(-2, -1))
+        there += jnp.sum(jnp.log1p(variance / 2), axis=(-2, -1))
+    return jnp.sum(seen / (there + 1e-3))
 
 
-def ssim(x: Image, y: Image) -> Scalar:
-    """Structural similarity with a 7x7 moving window and data range 1 (Wang et al. 2004, Eq. 13)."""
-    window = box_kernel(7)
-    mean_x, mean_y = local_mean(x, window), local_mean(y, window)
-    x, y = x - 0.5, y - 0.5  # moments about the middle of the range keep their precision
-    shift_x, shift_y = mean_x - 0.5, mean_y - 0.5
-    unbiased = 49 / 48
-    var_x = unbiased * (local_mean(x * x, window) - shift_x**2)
-    var_y = unbiased * (local_mean(y * y, window) - shift_y**2)
-    covariance = unbiased * (local_mean(x * y, window) - shift_x * shift_y)
-    luminance, structure = ssim_terms(PairMoments(mean_x, mean_y, var_x, var_y, covariance), data_range=1)
-    return jnp.mean(luminance * structure)
+def edge_preservation(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """Preservation of the sources' edges in strength and orientation (``Qabf/xydeas``)."""
+    del target
+    (right, down), (rights, downs) = _sobel(255 * fused), _sobel(255 * sources)
+    strength, strengths = (jnp.sqrt(x**2 + y**2 + 1) for x, y in ((right, down), (rights, downs)))
+    kept = jnp.minimum(strength, strengths) / jnp.maximum(strength, strengths)
+    along, across = jnp.abs(right * rights + down * downs) + 1, jnp.abs(right * downs - down * rights)
+    aligned = 1 - jnp.arctan2(across, along) / (jnp.pi / 2)
+    quality = 0.9994 / (1 + jnp.exp(-15 * (kept - 0.5))) * 0.9879 / (1 + jnp.exp(-22 * (aligned - 0.8)))
+    return jnp.sum(quality * strengths) / jnp.sum(strengths)
 
 
-def detail_similarity(fused: Image, sources: Stack, scales: int = 3) -> Scalar:
-    r"""Similarity of local detail with what the sources show best (after MEF-SSIM, Ma et al. 2015, Eq. 2-8).
-
-    Where :math:`\tilde x_m` is a 7x7 patch of source m less its mean, the wanted patch has the largest of their
-    standard deviations :math:`\sigma_m`, and the direction of :math:`\sum_m \sigma_m^3 \tilde x_m`, in which the
-    strongest one decides. Averaged over scales of 1, 1/2, 1/4.
-    """
-    found = [_detail_similarity(fused, sources)]
-    for _ in range(scales - 1):
-        fused, sources = halve(fused), halve(sources)
-        found.append(_detail_similarity(fused, sources))
-    return jnp.mean(jnp.array(found))
-
-
-def _detail_similarity(fused: Image, sources: Stack) -> Scalar:
-    window = box_kernel(7)
-
-    def covariance(x: Array, y: Array) -> Array:
-        x, y = x - 0.5, y - 0.5
-        return local_mean(x * y, window) - local_mean(x, window) * local_mean(y, window)
-
-    among = jax.vmap(lambda x: jax.vmap(lambda y: covariance(x, y))(sources))(sources)
-    with_fused = jax.vmap(lambda x: covariance(x, fused))(sources)
-    variance = jnp.maximum(jnp.stack([among[m, m] for m in range(len(sources))]), 0)
-    share = (variance + 1e-6) ** 1.5
-    share = share / jnp.sum(share, axis=0)
-    direction = jnp.einsum("mhw,nhw,mnhw->hw", share, share, among)
-    strongest = jnp.max(variance, axis=0)
-    gain = jnp.sqrt((strongest + 1e-6) / (jnp.maximum(direction, 0) + 1e-6))
-    wanted = gain * jnp.sum(share * with_fused, axis=0)
-    return jnp.mean((2 * wanted + 0.03**2) / (strongest + covariance(fused, fused) + 0.03**2))
-
-
-def edge_distance(fused: Image, sources: Stack) -> Scalar:
-    """Mean l1 distance of the fused gradient from the strongest of the sources' gradients."""
-    right, down = sobel(sources, "edge")
-    strength = right**2 + down**2
-    strongest = strength == jnp.max(strength, axis=0)
-    share = strongest / jnp.sum(strongest, axis=0)
-    wanted = [jnp.sum(share * part, axis=0) for part in (right, down)]
-    found = sobel(fused, "edge")
-    right, down = (jnp.mean(jnp.abs(a - b)) for a, b in zip(found, wanted, strict=True))
-    return (right + down) / 8
-
-
-def differences_correlation(fused: Image, sources: Stack) -> Float[Array, " M"]:
-    """Correlation of every source with the fused image less the mean of the other sources (SCD's terms for M = 2)."""
+def correlations_of_differences(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """Sum of the correlations of differences (``SCD/sum``); of M sources, less the mean of the other ones."""
+    del target
     others = (jnp.sum(sources, axis=0) - sources) / (len(sources) - 1)
-    return pearson(fused - others, sources, floor=1e-6)
+    return jnp.sum(jax.vmap(_correlation)(fused - others, sources))
+
+
+def similarity_to_sources(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """Structural similarity in 7x7 windows, summed over the sources (``SSIM/eval255``)."""
+    del target
+    return jnp.sum(_similarity(fused, sources))
+
+
+def similarity_to_truth(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """Structural similarity to the target."""
+    del sources
+    return _similarity(fused, target[jnp.newaxis])[0]
+
+
+def closeness_to_truth(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """Peak signal-to-noise ratio in dB, at most 55."""
+    del sources
+    return -10 * jnp.log10(jnp.mean(jnp.square(fused - target)) + 3e-6)
+
+
+def best_structure(fused: Image, sources: Stack, target: Image) -> Scalar:
+    """Similarity to the best structure that the sources offer, at three scales (close to ``MEF-SSIM/multiscale``)."""
+    del target
+    value = jnp.float32(1)
+    for scale, weight in enumerate(_MULTISCALE):
+        if scale:
+            fused, sources = _means_of_four(fused), _means_of_four(sources)
+        value *= jax.nn.relu(_structure(fused, sources)) ** (weight / sum(_MULTISCALE))
+    return value
+
+
+def _structure(fused: Image, sources: Stack) -> Scalar:
+    window = box_kernel(11)
+    fused, sources = fused - 0.5, sources - 0.5
+    mean_fused, means = local(fused, window), local(sources, window)
+    among = local(sources[:, jnp.newaxis] * sources, window) - means[:, jnp.newaxis] * means
+    with_fused = local(sources * fused, window) - means * mean_fused
+    variance = jax.nn.relu(jnp.einsum("mmhw->mhw", among))
+    share = (variance + 1e-6) ** 1.5
+    share /= jnp.sum(share, axis=0)
+    strongest = jnp.max(variance, axis=0)
+    direction = jax.nn.relu(jnp.einsum("mhw,nhw,mnhw->hw", share, share, among))
+    wanted = jnp.sqrt((strongest + 1e-6) / (direction + 1e-6)) * jnp.sum(share * with_fused, axis=0)
+    spread = local(fused**2, window) - mean_fused**2
+    return jnp.mean((2 * wanted + 0.03**2) / (strongest + spread + 0.03**2))
+
+
+Measure = Callable[[Image, Stack, Image], Scalar]
+
+MEASURES: dict[str, tuple[tuple[Measure, float], ...]] = {
+    "focus": (
+        (visual_information, 0.05),
+        (edge_preservation, 0.02),
+        (closeness_to_truth, 1.0),
+        (similarity_to_truth, 0.004),
+    ),
+    "exposure": (
+        (best_structure, 0.01),
+        (visual_information, 0.05),
+        (edge_preservation, 0.02),
+        (correlations_of_differences, 0.1),
+    ),
+    **dict.fromkeys(
+        ("infrared", "medical"),
+        (
+            (visual_information, 0.05),
+            (edge_preservation, 0.02),
+            (correlations_of_differences, 0.1),
+            (similarity_to_sources, 0.03),
+        ),
+    ),
+}
+"""The measures of every task, each with the step that counts as one: about what separates good methods."""
+
+
+def measure(task: str, fused: Image, sources: Stack, target: Image) -> Float[Array, " 4"]:
+    """All measures of one fused image, in steps.
+
+    Args:
+        task: A key of :data:`MEASURES`.
+        fused: The image.
+        sources: What it should have been made of: the sources before one was damaged.
+        target: What a perfect fusion would give.
+    """
+    return jnp.stack([function(fused, sources, target) / step for function, step in MEASURES[task]])
+
+
+def local(images: Float[Array, "*B H W"], window: Sequence[float]) -> Float[Array, "*B h w"]:
+    """Weighted means of every window that lies inside, as two products with band matrices.
+
+    On crops of training this is faster than sums of shifted images, and above all so is its compiled derivative.
+    """
+    height, width = images.shape[-2:]
+    window = tuple(window)
+    rows, columns = (jnp.asarray(_window_matrix(n, window)) for n in (height, width))
+    return jnp.matmul(jnp.matmul(rows, images, precision="highest"), columns.T, precision="highest")
+
+
+@cache
+def _window_matrix(size: int, window: tuple[float, ...]) -> np.ndarray:
+    matrix = np.zeros((size - len(window) + 1, size), np.float32)
+    for row in range(len(matrix)):
+        matrix[row, row : row + len(window)] = window
+    return matrix
+
+
+def _moments(fused: Image, sources: Stack, window: Sequence[float]) -> tuple[Array, Array, Array]:
+    """Variances of the sources, their covariances with the fused image, and its variance."""
+    mean_fused, means = local(fused, window), local(sources, window)
+    variance = jax.nn.relu(local(sources**2, window) - means**2)
+    return variance, local(sources * fused, window) - means * mean_fused, local(fused**2, window) - mean_fused**2
+
+
+def _similarity(fused: Image, images: Stack) -> Float[Array, " M"]:
+    window, unbiased = box_kernel(7), 49 / 48
+    fused, images = fused - 0.5, images - 0.5  # moments about the middle of the range keep their precision
+    variance, covariance, var_fused = (unbiased * x for x in _moments(fused, images, window))
+    mean_fused, means = local(fused, window) + 0.5, local(images, window) + 0.5
+    numerator = (2 * mean_fused * means + 0.01**2) * (2 * covariance + 0.03**2)
+    similarity = numerator / ((mean_fused**2 + means**2 + 0.01**2) * (var_fused + variance + 0.03**2))
+    return jnp.mean(similarity, axis=(-2, -1))
+
+
+def _sobel(images: Float[Array, "*B H W"]) -> tuple[Float[Array, "*B H W"], Float[Array, "*B H W"]]:
+    height, width = images.shape[-2:]
+    padded = jnp.pad(images, [(0, 0)] * (images.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
+
+    def at(i: int, j: int) -> Array:
+        return padded[..., i : i + height, j : j + width]
+
+    right = at(0, 2) - at(0, 0) + 2 * (at(1, 2) - at(1, 0)) + at(2, 2) - at(2, 0)
+    down = at(2, 0) - at(0, 0) + 2 * (at(2, 1) - at(0, 1)) + at(2, 2) - at(0, 2)
+    return right, down
+
+
+def _means_of_four(images: Float[Array, "*B H W"]) -> Float[Array, "*B h w"]:
+    return (images[..., ::2, ::2] + images[..., 1::2, ::2] + images[..., ::2, 1::2] + images[..., 1::2, 1::2]) / 4
+
+
+def _correlation(x: Image, y: Image) -> Scalar:
+    x, y = x - jnp.mean(x), y - jnp.mean(y)
+    return jnp.mean(x * y) / jnp.sqrt(jnp.mean(x * x) * jnp.mean(y * y) + 1e-6)

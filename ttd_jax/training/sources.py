@@ -6,9 +6,11 @@ rounded to 8 bits, as files are.
 """
 
 from collections.abc import Callable
+from io import BytesIO
 
 import numpy as np
 from jaxtyping import Float
+from PIL import Image
 from scipy import ndimage
 
 from ttd_jax.training.scenes import Scene, smooth_noise
@@ -51,12 +53,29 @@ def exposure(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Source
 
 def infrared(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, Target]:
     """Infrared and visible: thermal bands that show warm objects, against light that is dim, noisy or glaring."""
+    if count == 2 and rng.random() < 0.35:
+        return _daylight(rng, scene)
     size = len(scene.image)
     hot, warmth = warm_objects(rng, size), rng.uniform(0.75, 1)
     visible = [_visible(rng, scene.image, hot) for _ in range(1 + (count > 2))]
     thermal = [_thermal(rng, scene, hot, warmth) for _ in range(count - len(visible))]
     target = np.maximum(scene.image * (1 - hot), hot * warmth)
     return finish(rng, visible + thermal), target.astype(np.float32)
+
+
+def _daylight(rng: np.random.Generator, scene: Scene) -> tuple[Sources, Target]:
+    """A bright and even sky above the scene, which is cold in the thermal band."""
+    size = len(scene.image)
+    skyline = size * rng.uniform(0.2, 0.65) + rng.uniform(0, 10) * smooth_noise(rng, size, 8)[0]
+    sky = np.clip(skyline - np.arange(size)[:, np.newaxis] + 0.5, 0, 1)
+    brightness = rng.uniform(0.6, 1) + 0.1 * rng.uniform() * smooth_noise(rng, size, 30)
+    visible = scene.image * rng.uniform(0.5, 1) * (1 - sky) + np.clip(brightness, 0, 1) * sky
+    visible = visible + rng.uniform(0, 0.01) * rng.standard_normal(visible.shape)
+    thermal = _thermal(rng, scene, warm_objects(rng, size) * (1 - sky), rng.uniform(0.75, 1))
+    cold = rng.uniform(0, 0.3) + rng.uniform(0, 0.03) * rng.standard_normal(thermal.shape)
+    thermal = thermal * (1 - sky) + cold * sky
+    target = np.where(sky > 0.5, visible, np.maximum(visible, 0.9 * thermal))
+    return finish(rng, [visible, thermal]), np.clip(target, 0, 1).astype(np.float32)
 
 
 def _visible(rng: np.random.Generator, image: np.ndarray, hot: np.ndarray) -> np.ndarray:
@@ -125,17 +144,34 @@ def finish(rng: np.random.Generator, sources: list[np.ndarray]) -> Sources:
 
 
 def corrupt(rng: np.random.Generator, sources: Sources) -> Sources:
-    """One source with a black box, or with less contrast everywhere or in an area; the other ones as they are."""
-    size, changed = sources.shape[-1], sources.copy()
-    image = changed[rng.integers(len(sources))]
-    if rng.random() < 0.5:
-        height, width = rng.integers(size // 8, size // 2, 2)
-        top, left = rng.integers(0, size - height), rng.integers(0, size - width)
-        image[top : top + height, left : left + width] = 0
-    else:
-        area = smooth_noise(rng, size, 15) > 0 if rng.random() < 0.5 else 1.0
-        image += rng.uniform(0.3, 1) * area * (image.mean() - image)
-    return (np.rint(changed * 255) / 255).astype(np.float32)
+    """One source made worse, the other ones as they are: noise, JPEG, a box, defocus or less contrast."""
+    changed, kinds = sources.copy(), (_noisy, _compressed, _boxed, defocus, _faded)
+    m = rng.integers(len(sources))
+    changed[m] = kinds[rng.choice(len(kinds), p=(0.45, 0.15, 0.2, 0.1, 0.1))](rng, changed[m])
+    return (np.rint(np.clip(changed, 0, 1) * 255) / 255).astype(np.float32)
+
+
+def _noisy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    return image + rng.uniform(4, 30) / 255 * rng.standard_normal(image.shape)
+
+
+def _compressed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    file = BytesIO()
+    Image.fromarray(np.rint(255 * image).astype(np.uint8)).save(file, "JPEG", quality=int(rng.integers(4, 30)))
+    return np.asarray(Image.open(file)) / 255
+
+
+def _boxed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    size, boxed = len(image), image.copy()
+    height, width = rng.integers(size // 6, size // 2, 2)
+    top, left = rng.integers(0, size - height), rng.integers(0, size - width)
+    boxed[top : top + height, left : left + width] = 0 if rng.random() < 0.8 else rng.random()
+    return boxed
+
+
+def _faded(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+    area = smooth_noise(rng, len(image), 15) > 0 if rng.random() < 0.5 else 1.0
+    return image + rng.uniform(0.3, 0.95) * area * (image.mean() - image)
 
 
 def random_area(rng: np.random.Generator, scene: Scene) -> Target:

@@ -1,117 +1,129 @@
-"""One optimisation step: static and dynamic fusion of a batch, the objective and its gradient."""
+"""One optimisation step: test-time dynamic fusion of one set of every task, the objective and its gradient."""
 
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ttd_jax.core.dominability import (
-    reconstruction_losses,
-    weights_from_losses,
-)
-from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
-from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.backbones import pyramid
+from ttd_jax.backbones.bandnet import WEIGHTING
+from ttd_jax.core.fusion import Fused, fuse
+from ttd_jax.core.model import FusionModel
+from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.ops.pyramid import halve
 from ttd_jax.training.batches import Batch
-from ttd_jax.training.objective import fusion_terms
-from ttd_jax.training.recipes import Recipe
+from ttd_jax.training.objective import measure
+from ttd_jax.training.plans import Plan
 from ttd_jax.training.sources import TASKS
+
+_LEVELS_DOWN = 3  # brightness is what is left after as many halvings
 
 
 class Trained(NamedTuple):
-    """What training changes from step to step."""
+    """What training changes from step to step.
 
-    parameters: Variables
+    ``parameters`` are the network's ``variables`` and the two numbers of the weighting, ``saliency`` and ``scale``.
+    """
+
+    parameters: dict[str, Any]
     optimizer: optax.OptState
 
 
-class Fused(NamedTuple):
-    """One source set fused with test-time weights and with uniform ones; None for a way that the recipe leaves out."""
+def initial_parameters(variables: Any, plan: Plan) -> dict[str, Any]:
+    """Where training starts: at the energy-weighted pyramid, divided by the loss."""
+    return {
+        "variables": variables,
+        "saliency": jnp.float32(WEIGHTING.saliency if plan.saliency else 0),
+        "scale": jnp.float32(WEIGHTING.scale if plan.loss else 0),
+    }
 
-    dynamic: Float[Array, "H W"] | None
-    static: Float[Array, "H W"] | None
-    weights: Float[Array, "M H W"]
-    losses: Float[Array, "M H W"]
-    components: Float[Array, "M H W"]
 
-
-def fuse_both(model: FusionModel, variables: Variables, sources: Float[Array, "M H W"], recipe: Recipe) -> Fused:
-    """What :func:`ttd_jax.core.fusion.fuse` gives by its weighting and by none, from features computed once.
-
-    Components are decoded side by side, not one after the other: on small crops that is faster.
-    """
-    stack, weighting = sources[..., jnp.newaxis], recipe.weighting
-
-    def component(features_of_one):
-        return model.decode(variables, model.merge(jax.tree.map(lambda leaf: leaf[jnp.newaxis], features_of_one)))
-
-    features = model.encode(variables, stack)
-    components = jax.vmap(component)(features)
-    losses = reconstruction_losses(model, components, stack, weighting)
-    weights = weights_from_losses(losses, weighting)
-    if not recipe.through_weights:
-        weights = jax.lax.stop_gradient(weights)
-    dynamic = static = None
-    if recipe.dynamic:
-        dynamic = model.decode(variables, model.merge(features, weights[..., jnp.newaxis]))[..., 0]
-    if recipe.static:
-        static = model.decode(variables, model.merge(features))[..., 0]
-    return Fused(dynamic, static, weights, losses, components[..., 0])
+def weighting_of(parameters: dict[str, Any]) -> LossWeighting:
+    """The weighting with its trained numbers."""
+    weighting: LossWeighting = replace(WEIGHTING, saliency=parameters["saliency"], scale=parameters["scale"])
+    return weighting
 
 
 def objective(
-    model: FusionModel, variables: Variables, batch: Batch, recipe: Recipe
-) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
-    """The training loss of a batch, and its parts for the log."""
-    seen, sources, targets = (jnp.asarray(part) for part in (batch.sources, batch.intact, batch.targets))
-    fused = jax.vmap(lambda one: fuse_both(model, variables, one, recipe))(seen)
-    importance = jax.tree.map(lambda *rows: jnp.array(rows)[batch.tasks], *[recipe.terms[task] for task in TASKS])
-    log = {"spread": jnp.mean(jnp.std(fused.weights[:, 0], axis=(-1, -2)))}
-    total = jnp.float32(0)
-    for name, images, share in (("static", fused.static, recipe.static), ("dynamic", fused.dynamic, 1.0)):
-        if images is not None:
-            terms = jax.vmap(fusion_terms)(images, sources, targets)
-            log |= {term: jnp.mean(value) for term, value in terms._asdict().items()}
-            log[name] = jnp.mean(sum(jax.tree.leaves(jax.tree.map(jnp.multiply, importance, terms))))
-            total += share * log[name]
-    log["component"] = jnp.mean(jnp.abs(fused.components - targets[:, jnp.newaxis]))
-    calibration = jax.vmap(partial(calibration_error, recipe))(fused.losses, seen, targets)
-    log["calibration"] = jnp.mean(jnp.array([recipe.calibration[task] for task in TASKS])[batch.tasks] * calibration)
-    total += recipe.component * log["component"] + log["calibration"]
-    return total, log | {"total": total}
+    model: FusionModel, parameters: dict[str, Any], batch: Batch, plan: Plan
+) -> tuple[Float[Array, ""], dict[str, Float[Array, "..."]]]:
+    """The training loss of a batch, and its parts for the log.
 
-
-def calibration_error(
-    recipe: Recipe, losses: Float[Array, "M H W"], sources: Float[Array, "M H W"], target: Float[Array, "H W"]
-) -> Float[Array, ""]:
-    """How far weights by the reconstruction losses are from weights by what these stand for (Kullback-Leibler).
-
-    What they stand for is each source's distance from the target.
+    Every measure counts by how far it is above the reference, in steps: a shortfall counts in full, what is won beyond
+    a few steps counts little. So no measure is bought with another.
     """
-    distance = RECONSTRUCTION_LOSSES[str(recipe.weighting.loss)]
-    wanted = distance(sources[..., jnp.newaxis], jnp.broadcast_to(target, sources.shape)[..., jnp.newaxis])
-    weights, ideal = (weights_from_losses(x, recipe.weighting) + 1e-6 for x in (losses, wanted))
-    return jnp.mean(jnp.sum(ideal * jnp.log(ideal / weights), axis=0))
+    if not (plan.loss and plan.saliency):
+        parameters = parameters | {
+            "saliency": parameters["saliency"] * plan.saliency,
+            "scale": parameters["scale"] * plan.loss,
+        }
+    seen, intact, targets = (jnp.asarray(part) for part in batch[:3])
+    fused = fuse_sets(model, parameters["variables"], seen, weighting_of(parameters))
+    images = fused.image[..., 0]
+    measures = [measure(task, images[i], intact[i], targets[i]) for i, task in enumerate(TASKS)]
+    steps = jnp.where(batch.damaged, 3.0, 1.0)[:, jnp.newaxis]
+    margins = (jnp.stack(measures) - batch.reference) / steps
+    beyond = 0.15 * jnp.minimum(margins, 6.0)
+    total = jnp.mean(jax.nn.softplus(-2 * margins) / 2 - jnp.where(margins > 0, beyond, margins), axis=1)
+    low, wanted = images, targets
+    for _ in range(_LEVELS_DOWN):
+        low, wanted = halve(low), halve(wanted)
+    importance = jnp.array([plan.brightness.get(task, 0.0) for task in TASKS])
+    total += importance * jnp.mean(jnp.abs(low - wanted), axis=(1, 2)) * 20
+    assert fused.components is not None  # a loss weighting has some
+    distance = jnp.mean(jnp.abs(fused.components[..., 0] - intact), axis=(1, 2, 3))
+    total += plan.component * distance * 51
+    total += 20 * jnp.mean(jax.nn.relu(images - 1) + jax.nn.relu(-images), axis=(1, 2))
+    log = {f"{task} {i + 1}": margins[t, i] for t, task in enumerate(TASKS) for i in range(4)}
+    return jnp.mean(total), log | {"total": jnp.mean(total)}
 
 
-def make_optimizer(recipe: Recipe) -> optax.GradientTransformation:
+def fuse_sets(model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: LossWeighting) -> Fused:
+    """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S."""
+    return jax.vmap(lambda one: fuse(model, variables, one[..., jnp.newaxis], weighting))(sources)
+
+
+@jax.jit
+def reference_measures(
+    sources: Float[Array, "4 M N N"], intact: Float[Array, "4 M N N"], targets: Float[Array, "4 N N"]
+) -> Float[Array, "4 4"]:
+    """The measures of the energy-weighted pyramid for one set of every task."""
+    images = fuse_sets(pyramid.MODEL, {}, sources, pyramid.WEIGHTING).image[..., 0]
+    return jnp.stack([measure(task, images[i], intact[i], targets[i]) for i, task in enumerate(TASKS)])
+
+
+def refer(sources: np.ndarray, intact: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """``reference_measures`` as an array of this machine."""
+    return np.asarray(reference_measures(sources, intact, targets))
+
+
+def make_optimizer(plan: Plan) -> optax.GradientTransformation:
     """Adam with a short warm-up, a cosine schedule and clipped gradients."""
     schedule = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.learning_rate, min(50, recipe.steps // 2), recipe.steps, 0.01 * recipe.learning_rate
+        0.0, plan.learning_rate, min(20, plan.steps // 2), plan.steps, 0.02 * plan.learning_rate
     )
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
-def make_step(model: FusionModel, recipe: Recipe):
+def make_step(model: FusionModel, plan: Plan):
     """A compiled function (state, batch) → (state, log)."""
-    optimizer = make_optimizer(recipe)
+    optimizer = make_optimizer(plan)
+    gradient = jax.grad(partial(objective, model), has_aux=True)
 
     @jax.jit
     def step(state: Trained, batch: Batch):
-        gradient, log = jax.grad(lambda p: objective(model, p, batch, recipe), has_aux=True)(state.parameters)
-        updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.parameters)
+        slope, log = gradient(state.parameters, batch, plan=plan)
+        updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
         return Trained(optax.apply_updates(state.parameters, updates), optimizer_state), log
 
     return step
+
+
+def make_judge(model: FusionModel, plan: Plan):
+    """A compiled function (parameters, batch) → objective."""
+    return jax.jit(lambda parameters, batch: objective(model, parameters, batch, plan)[0])

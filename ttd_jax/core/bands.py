@@ -1,0 +1,144 @@
+r"""Dominability by band: a component, a loss and weights in every band of a pyramid.
+
+A component decoded from one source alone says what that source should look like. Where, band by band, it keeps its
+energy and loses little, the source is dominant. Per source, band and place the score is
+
+.. math:: d = p \log(\mathrm G * u^2 + \varepsilon) + s(\mathrm G * |u - x|^2)
+
+with u and x the band of component and source, G a Gaussian of one pixel, p the ``saliency``, and s the score that a
+loss alone would have (:func:`~ttd_jax.core.dominability.relative_dominability`; with ``form="log"`` it is
+:math:`-q \log \ell`). One band and p = 0 is the paper's Eq. 6, up to G; p = 4 and q = 0 is the energy-weighted pyramid
+(after Burt and Kolczynski 1993).
+
+A pyramid by band is ``(M, h, w)`` planes, finest first and the coarsest level last; see :mod:`ttd_jax.ops.pyramid`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
+
+from ttd_jax.core.dominability import LOSS_FLOOR, reconstruction_losses, relative_dominability, uni_source_components
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.protocol import Weighed
+from ttd_jax.core.scoring import Scoring
+from ttd_jax.ops.pyramid import collapse, depth, gaussian_pyramid, laplacian_pyramid, smooth
+
+BandWeights: TypeAlias = tuple[Float[Array, "M _ _ 1"], ...]
+"""Weights in every band, each of which sums to 1 over the sources."""
+
+ENERGY_FLOOR = 1e-7
+"""Energy below this, a twelfth of a level of 8 bits, does not count."""
+
+
+class BandFeatures(NamedTuple):
+    """Features of a network that decodes by adding up bands.
+
+    Attributes:
+        bands: The component of every source in every band, ``(M, h, w)``, finest first and the coarsest level last.
+        prior: What the network adds to the score of every source, likewise.
+        sharpness: What it multiplies the scores by, ``(h, w)`` in every band.
+    """
+
+    bands: tuple[Float[Array, "M _ _"], ...]
+    prior: tuple[Float[Array, "M _ _"], ...]
+    sharpness: tuple[Float[Array, "_ _"], ...]
+
+
+def weigh_by_band(
+    model: FusionModel,
+    variables: Variables,
+    sources: Float[Array, "M H W C"],
+    features: PyTree,
+    weighting: Scoring,
+    *,
+    bands: int | str,
+    saliency: Float[Array, ""] | float,
+) -> Weighed:
+    """Weights by band, and one map a source that sums them up.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        sources: Sources in [0, 1].
+        features: What ``model.encode`` made of them; ``BandFeatures`` hold components band by band already.
+        weighting: What is decoded and compared, and the score of a loss.
+        bands: How many, the coarsest level counted; ``"all"`` goes on until that has 16 pixels on its short side.
+        saliency: The exponent p of explained energy.
+    """
+    levels = depth(*sources.shape[1:3]) if bands == "all" else int(bands) - 1
+    if isinstance(features, BandFeatures):
+        levels = len(features.bands) - 1
+        by_component = [band[..., jnp.newaxis] for band in features.bands]
+        components = collapse(features.bands)[..., jnp.newaxis]
+        prior: Sequence[Any] = features.prior
+        sharpness: Sequence[Any] = features.sharpness
+    else:
+        components = uni_source_components(model, variables, sources, features, kind=weighting.component)
+        by_component = _bands(components, levels)
+        prior, sharpness = (0.0,) * (levels + 1), (1.0,) * (levels + 1)
+    losses = reconstruction_losses(model, components, sources, weighting)
+    found = []
+    for k, (u, x) in enumerate(zip(by_component, _bands(sources, levels), strict=True)):
+        score = _score_of_loss(u, x, weighting)
+        if k < levels:
+            score = score + saliency * jnp.log(_local(jnp.square(u)) + ENERGY_FLOOR)
+        found.append(jax.nn.softmax(sharpness[k] * score + prior[k], axis=0))
+    return Weighed(components, losses, summed_up(found), tuple(weights[..., jnp.newaxis] for weights in found))
+
+
+def _score_of_loss(u: Float[Array, "M h w C"], x: Float[Array, "M h w C"], weighting: Scoring) -> Array:
+    if weighting.loss == "l1":
+        return relative_dominability(_local(jnp.abs(u - x)), scale=weighting.scale, form=weighting.form)
+    loss = _local(jnp.square(u - x))
+    return relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=LOSS_FLOOR**2)
+
+
+def _local(values: Float[Array, "M h w C"]) -> Float[Array, "M h w"]:
+    return smooth(jnp.mean(values, axis=-1))
+
+
+def _bands(images: Float[Array, "M H W C"], levels: int) -> list[Float[Array, "M _ _ C"]]:
+    planes = laplacian_pyramid(jnp.moveaxis(images, -1, 1), levels)
+    return [jnp.moveaxis(plane, 1, -1) for plane in planes]
+
+
+def summed_up(weights: Sequence[Float[Array, "M _ _"]]) -> Float[Array, "M H W"]:
+    """One full-size map a source: the mean over the bands of their weights, each enlarged to full size.
+
+    It sums to 1 over the sources, as the weights of every band do.
+    """
+    return collapse(weights) / len(weights)
+
+
+def merge_by_band(features: Float[Array, "M H W K"], weights: BandWeights) -> Float[Array, "H W K"]:
+    """Weighted sum over the sources in every band of their features, the bands added up.
+
+    With the same weight everywhere in every band this is the weighted mean.
+    """
+    planes = laplacian_pyramid(jnp.moveaxis(features, -1, 1), len(weights) - 1)
+    merged = [jnp.sum(jnp.moveaxis(w, -1, 1) * plane, axis=0) for w, plane in zip(weights, planes, strict=True)]
+    return jnp.moveaxis(collapse(merged), 0, -1)
+
+
+def merge_features(
+    features: BandFeatures, weights: Float[Array, "M H W 1"] | BandWeights | None = None
+) -> tuple[Float[Array, "_ _"], ...]:
+    """The weighted sum of the components in every band, their mean without weights.
+
+    A full-size map of weights is taken down a Gaussian pyramid.
+    """
+    bands = features.bands
+    if weights is None:
+        return tuple(jnp.mean(band, axis=0) for band in bands)
+    by_band = weights if isinstance(weights, tuple) else weights_of_bands(weights, bands)
+    return tuple(jnp.sum(w[..., 0] * band, axis=0) for w, band in zip(by_band, bands, strict=True))
+
+
+def weights_of_bands(weights: Float[Array, "M H W 1"], like: Sequence[Float[Array, "M _ _"]]) -> BandWeights:
+    """Full-size weights as weights by band: the Gaussian pyramid of each source's map."""
+    if weights.shape[1:3] == (1, 1):
+        return (weights,) * len(like)
+    return tuple(w[..., jnp.newaxis] for w in gaussian_pyramid(weights[..., 0], len(like) - 1))
