@@ -1,6 +1,11 @@
 """Fixtures and house rules: shapes are checked while testing, and nothing may skip but what needs the shared data."""
 
+import importlib
+import importlib.util
 import os
+import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -9,12 +14,43 @@ from jaxtyping import install_import_hook
 
 from tests import typecheck
 
+if importlib.util.find_spec("convert") is None:  # not in a checkout: the wheel has it under another name
+    sys.modules["convert"] = importlib.import_module("ttd_jax_convert")
 install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")
+
+# What one worker needs twice is compiled once, in notebooks and commands too. Workers share nothing, since jax does not
+# write an entry in one go. Set the variable to a folder of your own to keep it from run to run.
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=15, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("default")
+
+
+def pytest_configure(config):
+    started_here = not hasattr(config, "workerinput")
+    if started_here and CACHE not in os.environ:
+        os.environ[CACHE] = config.own_compile_cache = tempfile.mkdtemp(prefix="ttd-jax-tests-")
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.1"
+    elif not started_here:
+        os.environ[CACHE] = str(Path(os.environ[CACHE]) / config.workerinput["workerid"])
+
+
+def pytest_unconfigure(config):
+    if folder := getattr(config, "own_compile_cache", None):
+        shutil.rmtree(folder, ignore_errors=True)
+        del os.environ[CACHE]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _programs_are_freed():
+    """Programs of one module serve the next seldom, and thousands of them fill the memory."""
+    yield
+    if "jax" in sys.modules:
+        import jax
+
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

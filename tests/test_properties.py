@@ -100,3 +100,13 @@ def test_jit_equals_eager(ifcnn_variables, rule, name):
     with jax.disable_jit():
         eager = run()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), eager, compiled)
+
+
+def test_weights_are_in_the_order_of_the_sources_whatever_comes_first_inside():
+    """The reference comes first inside; with three sources the way back is another permutation than the way there."""
+    sources = dict(zip(("near", "far", "visible"), np.random.default_rng(4).random((3, *SIZE)), strict=True))
+    fuser = Fuser(analytic.backbone("mean"), weighting=LossWeighting(scale=50.0))
+    named, plain = fuser(sources), fuser(list(sources.values()))
+    for field in ("weights", "losses", "components"):
+        np.testing.assert_allclose(getattr(named, field), getattr(plain, field), atol=1e-6)
+    assert len({map_.tobytes() for map_ in plain.weights}) == 3

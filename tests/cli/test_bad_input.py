@@ -278,9 +278,14 @@ def test_a_defect_of_ours_is_not_hidden(ttd_jax, place, checkpoint, monkeypatch)
 
 
 def test_a_full_disk(ttd_jax, place, checkpoint):
+    import jax
+
     from tests.io.test_atomic import NOISE, full_disk
 
     write_image("noise.png", NOISE)
+    cached = jax.config.jax_persistent_cache_min_compile_time_secs
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", float("inf"))  # of a cut entry others would hear
     with full_disk(5000):
         message = refused(ttd_jax, 1, "noise.png", "noise.png", "-o", "out.png", "--checkpoint", checkpoint)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", cached)
     assert "File too large" in message

@@ -16,7 +16,7 @@ from tests.convert.writer import SAVERS, Global, Reduce, ifcnn_state_dict, save_
 from ttd_jax import load_backbone
 from ttd_jax.errors import InputError
 
-ROOT = Path(__file__).parents[2]
+SCRIPT = Path(__file__).parents[2] / "convert" / "from_torch.py"
 
 
 @pytest.fixture
@@ -134,10 +134,10 @@ def test_a_disk_that_fails_leaves_nothing(tmp_path, capsys, source, monkeypatch)
 
 
 def test_as_a_script_from_anywhere_without_pytorch(tmp_path, source):
-    script = ROOT / "convert" / "from_torch.py"
+    command = [SCRIPT] if SCRIPT.is_file() else ["-m", "ttd_jax_convert.from_torch"]  # in a checkout, or installed
     # -W error, since a user should not see warnings either
     done = subprocess.run(
-        [sys.executable, "-W", "error", script, "ifcnn", source.name, "--output", "out"],
+        [sys.executable, "-W", "error", *command, "ifcnn", source.name, "--output", "out"],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -120,3 +120,10 @@ def test_dots_in_a_rule_are_dots():
 
 def test_every_table_belongs_to_a_backbone():
     assert TABLES.keys() <= (BACKBONES | COMPANIONS).keys()
+
+
+def test_a_table_knows_its_keys_and_no_others():
+    keys = [*tensors(), "layers.12.weight"]
+    assert TABLE.knows(keys) and TABLE.knows(f"module.{key}" for key in keys)
+    for stranger in ("first.bias", "layers.weight", "other.first.weight"):
+        assert not TABLE.knows([*keys, stranger])

@@ -120,13 +120,14 @@ def test_jit_equals_eager_and_vmap_equals_a_loop(kind):
 def test_scale_source_and_parameter_have_the_gradient_of_finite_differences():
     sources = np.random.default_rng(6).random((2, 3, 4, 1))
 
+    @jax.jit
     def total(sources, scale, slope):
         fused = fusion.fuse(AnalyticModel("sum"), {"slope": slope}, sources, replace(PAPER, scale=scale))
         return jnp.sum(fused.image**2)
 
     with jax.enable_x64(True):
         arguments = (jnp.asarray(sources), jnp.float64(8.0), jnp.float64(0.8))
-        of_sources, of_scale, of_slope = jax.grad(total, argnums=(0, 1, 2))(*arguments)
+        of_sources, of_scale, of_slope = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(*arguments)
         step = 1e-6
         for position, gradient in ((1, of_scale), (2, of_slope)):
             high, low = (

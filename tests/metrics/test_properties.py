@@ -213,3 +213,29 @@ def test_kept_lost_and_invented_edges_sum_to_one(images):
 def test_information_of_an_image_with_itself_is_its_entropy(image):
     found = evaluate(image, [image, image], metrics=["EN", "MI"])
     assert found["MI"] == pytest.approx(2 * found["EN"], abs=1e-5)
+
+
+def test_the_later_of_two_sources_counts_where_their_gains_are_equal(sources):
+    """Nothing of either arrives in a black image, so that every window of VIFF is such a tie."""
+    black, textured, other = np.zeros_like(sources[0]), sources[1], sources[1] // 4
+
+    def viff(*stack):
+        return float(metrics.visual_information_fidelity(black, np.stack(stack), variant="han2013"))
+
+    assert viff(textured, other) == pytest.approx(viff(other, other), rel=1e-6)
+    assert viff(other, textured) == pytest.approx(viff(textured, textured), rel=1e-6)
+    assert viff(other, other) > 1.1 * viff(textured, textured) > 0
+
+
+@pytest.mark.parametrize(("variant", "level", "expected"), [("raw", 90, 0), ("hossny", 0, 0), ("hossny", 90, np.nan)])
+def test_a_flat_image_shares_nothing_or_cannot_be_stretched(sources, variant, level, expected):
+    flat = np.full_like(sources[0], level)
+    found = float(metrics.normalized_mutual_information(flat, sources, variant=variant))
+    assert found == pytest.approx(expected, abs=1e-6, nan_ok=True)
+
+
+def test_only_what_rounding_can_explain_is_made_whole():
+    off = np.array([[5e-5, -5e-5, 5e-4, -5e-4]])
+    with jax.enable_x64(True):
+        found = np.asarray(metrics.levels.levels((100 + off) / 255)) - 100
+    np.testing.assert_allclose(found, [[0, 0, 5e-4, -5e-4]], atol=1e-12)
