@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "io": {"ops"},
     "backbones": {"core", "ops", "io"},
     "inputs": {"io", "ops"},
-    "engine": {"backbones", "core", "inputs", "ops"},
+    "engine": {"backbones", "core", "inputs", "io", "ops"},
     "result": {"io"},
     "figures": {"ops", "result"},
     "api": {"backbones", "core", "engine", "inputs", "io", "ops", "result", "root"},  # root: the version

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import Picture, picture_from_pillow, read_image
+from ttd_jax.io.formats import Picture
+from ttd_jax.io.images import read_image
 from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.pillow import picture_from_pillow
 from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
 
 Source: TypeAlias = "ArrayLike | Image.Image | os.PathLike[str]"
