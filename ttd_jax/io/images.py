@@ -16,12 +16,15 @@ from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.formats import Picture
 from ttd_jax.io.limits import check_declared
 from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.pillow import picture_from_pillow
 from ttd_jax.io.png import PNG
 from ttd_jax.io.tiff import TIFF
 from ttd_jax.ops.pixels import from_float, to_float
 
 for _form in (PNG, TIFF, pillow.JPEG, pillow.BMP, pillow.WEBP):
     formats.register(_form)
+
+__all__ = ["Picture", "check_writable", "picture_from_pillow", "read_image", "stored_dtype", "write_image"]
 
 _LONGEST_REASON = 200
 
