@@ -93,7 +93,7 @@ def _only_preset(backbone: str, path: Path, tensors: dict[str, Any]) -> str:
     if len(fitting) > 1:
         raise InputError(
             f"{shown(path.name)} fits the presets {', '.join(fitting)} of {backbone}, which fuse differently, and its "
-            "name says none of them: name one with --preset"
+            "name does not say which: name one with --preset"
         )
     return (fitting or presets)[0]
 

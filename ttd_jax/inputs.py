@@ -64,9 +64,9 @@ def check_sources(
         range: The values that become 0 and 1, of all sources or by role, where these are not the pixel type's.
 
     Raises:
-        InputError: Fewer than two sources, different sizes, a 16-bit source of 14 bits or less beside another depth, a side under 2 pixels, an array that is not (H, W),
-            (H, W, 1), (H, W, 3), these with alpha, or (H, W, 6), a pixel type or range that has no scale, or a file
-            that cannot be read.
+        InputError: Fewer than two sources, different sizes, a 16-bit source of 14 bits or less beside another depth,
+            a side under 2 pixels, an array that is not (H, W), (H, W, 1), (H, W, 3), these with alpha, or (H, W, 6), a
+            pixel type or range that has no scale, a masked array, a misspelt role, or a file that cannot be read.
     """
     roles, given = _named(sources)
     if len(given) < 2:

@@ -87,7 +87,14 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
     if recipes:
         recipes["default"] = own.resolve(recipes["default"])
     model = spec.build(**{**manifest["config"], **options})
-    variables = load_variables(folder, spec.abstract(model))
+    try:
+        abstract = spec.abstract(model)
+    except Exception as error:  # whatever a network makes of options that no network has
+        raise CheckpointError(
+            f"the manifest of checkpoint {folder} is damaged (config gives no network: {type(error).__name__}): "
+            "convert it again"
+        ) from None
+    variables = load_variables(folder, abstract)
     return Backbone(
         spec.name,
         model,
