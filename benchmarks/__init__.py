@@ -1,1 +1,1 @@
-"""Measurements: run each as ``python -m benchmarks.NAME``; not collected by pytest."""
+"""Seconds and memory: run each as ``python -m benchmarks.NAME``; not collected by pytest."""

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
+from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
 
 HAS_TORCH = find_spec("torch") is not None
@@ -56,7 +57,7 @@ def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
         return lambda: network(sources, dynamic)
     model = replace(IFCNN(), plain=name == "plain")
     parameters = jax.tree.map(jnp.asarray, variables)
-    weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1)) if dynamic else None
+    weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1)) if dynamic else StaticWeighting()
     program = fuse_pixels if sources.ndim == 4 else fuse_pixels_batch
     grey = sources.shape[-1] == 1
     colored = np.full(sources.shape[-4], not grey)

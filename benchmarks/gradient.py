@@ -52,7 +52,7 @@ def report(name: str, height: int, width: int, repeat: int) -> None:
     weightings = {"loss": recipe}
     for channel in (np.array(3, np.int32), "mean", "auto"):
         label = f"gradient, {channel}" if isinstance(channel, str) else "gradient, index"
-        weightings[label] = replace_numbers(GradientWeighting(channel=channel).resolve(recipe))
+        weightings[label] = replace_numbers(GradientWeighting(channel=channel).complete(recipe))
     whole = jax.jit(lambda v, s, w: ttd(model, v, s, w).image)
     run = partial(fuse_pixels, model, variables, rule="gray")
     programs = {("whole", label): partial(whole, variables, stack, w) for label, w in weightings.items()}

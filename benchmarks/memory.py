@@ -56,11 +56,11 @@ def measure(name: str, side: int) -> dict[str, float | None]:
     variables = jax.tree.map(
         lambda leaf: jnp.asarray(rng.normal(0, 0.05, leaf.shape), leaf.dtype), spec.abstract(model)
     )
-    fuser = Fuser(Backbone(name, model, variables, spec.recipes, spec.channels))
+    fuser = Fuser(Backbone(spec, model, variables))
     stack = rng.random((2, side, side, 1)).astype(np.float32)
     program = fuser.compile((2, side, side))._programs.compile(stack.shape, "gray")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    jax.block_until_ready(program(variables, fuser._weighting, stack, np.zeros(2, bool)))
+    jax.block_until_ready(program(variables, fuser._programs.weighting, stack, np.zeros(2, bool)))
     grew = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
     exported = None
     with tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,7 @@ if __package__ in (None, ""):  # run as a script from a checkout
     __package__ = "convert"
 
 from ttd_jax import __version__
-from ttd_jax.backbones import BACKBONES, COMPANIONS
+from ttd_jax.backbones import COMPANIONS, find_spec
 from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.atomic import check_output
 from ttd_jax.io.checkpoints import save_checkpoint
@@ -26,7 +26,7 @@ from .rules import Converted, Misfit, convert
 from .torch_file import read_torch_file
 
 _MOST_GROUPS = 12
-_NETWORKS = BACKBONES | COMPANIONS
+_NETWORKS = {name: COMPANIONS.get(name) or find_spec(name) for name in TABLES}
 
 
 def convert_file(

@@ -1,13 +1,12 @@
 """A fusion model whose every number can be worked out by hand."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
 
-from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax import Backbone, Facts, FusionModel, Spec
+from ttd_jax.core.weighting import PAPER
 
 SLOPE, OFFSET = 0.8, 0.1  # E(x) = 0.8 x + 0.1, so that black is not zero among the features
 GAIN, BIAS = 1.5, -0.05  # D(z) = 1.5 z - 0.05, so that no component equals its source
@@ -16,7 +15,7 @@ MEAN, STD = 0.4, 0.5  # the network's input space
 
 
 @dataclass(frozen=True)
-class AnalyticModel:
+class AnalyticModel(FusionModel):
     """Linear pointwise encoder and decoder around a sum, mean or maximum.
 
     Attributes:
@@ -29,21 +28,9 @@ class AnalyticModel:
     mixing: bool = False
     extras: bool = False
 
-    halo: ClassVar[None] = None
-
     @property
-    def independent(self) -> bool:
-        return not self.mixing
-
-    @property
-    def uniform_is_static(self) -> bool:
-        return self.rule != "max"
-
-    def gain(self, sources):
-        return float(sources) if self.rule == "sum" else 1.0
-
-    def normalize(self, image):
-        return (image - MEAN) / STD
+    def facts(self):
+        return Facts(rule=self.rule, independent=not self.mixing, normalize=normalize)
 
     def encode(self, variables, sources):
         features = variables["slope"] * sources + OFFSET
@@ -52,17 +39,18 @@ class AnalyticModel:
     def merge(self, features, weights=None):
         if weights is None:
             return {"sum": jnp.sum, "mean": jnp.mean, "max": jnp.max}[self.rule](features, axis=0)
-        return jnp.sum(self.gain(len(features)) * weights * features, axis=0)
+        return jnp.sum(self.facts.gain(len(features)) * weights * features, axis=0)
 
-    def decode(self, variables, latent, residual=None):
-        image = GAIN * latent + BIAS
-        return image if residual is None else image + residual
+    def decode(self, variables, latent):
+        return GAIN * latent + BIAS
 
-    def residual(self, sources):
-        return 0.1 * sources[0] if self.extras else None
+    def render(self, variables, latent, sources):
+        image = self.decode(variables, latent)
+        return (image + 0.1 * sources[0]) / 2 if self.extras else image
 
-    def finish(self, image):
-        return image / 2 if self.extras else image
+
+def normalize(image):
+    return (image - MEAN) / STD
 
 
 VARIABLES = {"slope": jnp.float32(SLOPE)}
@@ -80,5 +68,5 @@ def decode(z: np.ndarray) -> np.ndarray:
 
 def backbone(rule: str = "mean", **options) -> Backbone:
     """The model as ``fuse`` takes it; one channel."""
-    recipe = LossWeighting(scale=50.0).resolve(PAPER)
-    return Backbone("analytic", AnalyticModel(rule), VARIABLES, {"default": recipe, "paper": PAPER}, 1, **options)
+    recipes = {"default": replace(PAPER, scale=50.0), "paper": PAPER}
+    return Backbone(Spec("analytic", AnalyticModel, recipes, **options), AnalyticModel(rule), VARIABLES)

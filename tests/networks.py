@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ttd_jax.backbones.ifcnn import IFCNN, SPEC
+from ttd_jax.backbones.ifcnn import IFCNN, SPEC, normalize
 from ttd_jax.backbones.spec import Backbone
 
 
@@ -17,7 +17,7 @@ def ifcnn_variables(seed: int = 0):
     images = jnp.asarray(rng.random((2, 24, 24, 3)), jnp.float32)
     hidden = _hidden(model, variables, images).reshape(-1, 64)
     design = np.concatenate([hidden, np.ones((len(hidden), 1), np.float32)], axis=1)
-    readout = np.linalg.lstsq(design, np.asarray(model.normalize(images)).reshape(-1, 3), rcond=1e-4)[0]
+    readout = np.linalg.lstsq(design, np.asarray(normalize(images)).reshape(-1, 3), rcond=1e-4)[0]
     variables["params"]["conv4"] = {
         "kernel": jnp.asarray(readout[:64].reshape(1, 1, 64, 3), jnp.float32),
         "bias": jnp.asarray(readout[64], jnp.float32),
@@ -42,10 +42,10 @@ def _hidden(model: IFCNN, variables, images):
     def body(module, x):
         return module.conv3(module.encode(x))
 
-    return np.asarray(network.apply(variables, model.normalize(images), method=body))
+    return np.asarray(network.apply(variables, normalize(images), method=body))
 
 
 def ifcnn_backbone(variables, rule: str = "mean") -> Backbone:
     """A backbone in memory, as ``load_backbone`` would give it."""
     model = SPEC.build(rule=rule)
-    return Backbone("ifcnn", model, jax.tree.map(jnp.asarray, variables), SPEC.recipes, SPEC.channels)
+    return Backbone(SPEC, model, jax.tree.map(jnp.asarray, variables))

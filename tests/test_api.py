@@ -11,7 +11,7 @@ import ttd_jax
 from tests import analytic
 from tests.analytic import decode, encode
 from tests.networks import ifcnn_backbone
-from ttd_jax import Fuser, FusionResult, LossWeighting, StaticWeighting, fuse
+from ttd_jax import Fuser, FusionModel, FusionResult, LossWeighting, StaticWeighting, fuse
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.images import read_image, write_image
 
@@ -113,9 +113,9 @@ def test_a_mapping_keeps_its_order_and_puts_the_reference_first():
     seen = []
 
     class Watching(analytic.AnalyticModel):
-        def residual(self, sources):
+        def render(self, variables, latent, sources):
             seen.append(sources)
-            return 0.1 * sources[0]  # as networks do that single out the reference
+            return self.decode(variables, latent) + 0.1 * sources[0]  # as networks do that single out the reference
 
     backbone = replace(MEAN, model=Watching("mean"))
     fuser = Fuser(backbone, weighting=LossWeighting(scale=5.0))
@@ -208,8 +208,8 @@ def test_an_installation_without_checkpoints(tmp_path, monkeypatch):
         ({"recipe": "best"}, "recipes of analytic are default, paper; got 'best'"),
         (
             {"weighting": "best"},
-            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting or a StaticWeighting; "
-            "got 'best'",
+            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting, a StaticWeighting or one "
+            "of your own; got 'best'",
         ),
         (
             {"weighting": LossWeighting(scale=np.ones(2))},
@@ -224,17 +224,13 @@ def test_bad_options_are_refused_before_anything_is_read(options, message):
 
 
 def test_a_backbone_with_one_static_rule():
-    class OneRule:
-        halo, independent, uniform_is_static = None, True, True
-        gain, normalize, encode, merge, decode, residual, finish = (
-            staticmethod(getattr(MEAN.model, name))
-            for name in ("gain", "normalize", "encode", "merge", "decode", "residual", "finish")
-        )
+    class OneRule(FusionModel):
+        encode, merge, decode = (staticmethod(getattr(MEAN.model, name)) for name in ("encode", "merge", "decode"))
 
     backbone = replace(MEAN, model=OneRule())
     expected = fuse([A, B], backbone=MEAN, weighting="static")
     np.testing.assert_array_equal(fuse([A, B], backbone=backbone, weighting="static").image, expected.image)
-    with pytest.raises(InputError, match="analytic has one static rule: use weighting='static'"):
+    with pytest.raises(InputError, match="this backbone has one static rule: use weighting='static'"):
         Fuser(backbone, weighting=StaticWeighting("max"))
 
 

@@ -20,21 +20,34 @@ CONVERTER = sorted((ROOT / "convert").rglob("*.py"))
 # Parts of the package, and the parts that each may import beside itself and the errors.
 MAY_IMPORT = {
     "errors": set(),
-    "core": {"ops"},
+    "options": set(),
+    "core": {"ops", "options"},
     "ops": set(),
     "metrics": {"ops"},
     "io": {"ops"},
-    "backbones": {"core", "ops", "io"},
+    "backbones": {"core", "io", "ops", "options"},
     "inputs": {"io", "ops"},
-    "engine": {"backbones", "core", "inputs", "io", "ops"},
+    "engine": {"backbones", "core", "inputs", "io", "ops", "options", "root"},
     "result": {"io"},
     "figures": {"ops", "result"},
-    "api": {"backbones", "core", "engine", "inputs", "io", "ops", "result", "root"},  # root: the version
-    "export": {"api", "engine", "io"},
+    "api": {"backbones", "core", "engine", "inputs", "ops", "options", "result"},  # root: the version
+    "export": {"api", "io", "options"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root"},
-    "cli": {"api", "backbones", "comparison", "export", "figures", "inputs", "io", "metrics", "training", "root"},
-    "root": {"api", "backbones", "cli", "core", "result"},  # __init__ and __main__
+    "cli": {
+        "api",
+        "backbones",
+        "comparison",
+        "export",
+        "figures",
+        "inputs",
+        "io",
+        "metrics",
+        "options",
+        "training",
+        "root",
+    },
+    "root": {"api", "backbones", "cli", "core", "export", "figures", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
 CHECKPOINTS = PACKAGE / "io" / "checkpoints.py"  # the one file of io that needs jax
@@ -44,6 +57,7 @@ WITHOUT_JAX = {
     "figures",
     "inputs",
     "io",
+    "options",
     "result",
     "root",
 }  # before a subcommand runs, nothing loads jax

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.pairs import known_focus_pairs
-from benchmarks.weights import fade, hide, weights_of
+from studies.pairs import known_focus_pairs
+from studies.weights import fade, hide, weights_of
 from ttd_jax import Fuser
 from ttd_jax.backbones import BUNDLED
 

@@ -6,7 +6,7 @@ import pytest
 from tests import analytic
 from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, LossWeighting
-from ttd_jax.engine.pipeline import COLOR_RULES, choose_color_rule
+from ttd_jax.engine.color import COLOR_RULES, choose_color_rule
 from ttd_jax.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -44,9 +44,9 @@ def backbone(request, ifcnn_variables):
         ("auto", (False, True, True), 1, "luma"),
         ("gray", (True, True), 3, "gray"),
         ("luma", (True, True), 3, "luma"),
-        ("luma", (False, False), 3, "gray"),
+        ("luma", (False, False), 3, "luma"),
         ("rgb", (True, False), 3, "rgb"),
-        ("rgb", (False, False), 3, "gray"),
+        ("rgb", (False, False), 3, "rgb"),
     ],
 )
 def test_the_rule(color, colored, channels, rule):

@@ -12,6 +12,7 @@ SCRIPT = """
 import sys
 import jax, numpy as np
 from ttd_jax import Fuser
+from ttd_jax.engine.stack import stack_batch
 
 assert len(jax.devices()) == 8
 stacks = np.load(sys.argv[1])
@@ -20,7 +21,7 @@ for weighting in ("loss", "static"):
     fuser = Fuser(weighting=weighting)
     results |= {f"{weighting} {n}": fuser.batch(stacks[:n]).image for n in (1, 11)}
     results[f"{weighting} weights"] = fuser.batch(stacks).weights
-shared = fuser._programs.launch_batch(stacks[:8, ..., np.newaxis], "gray", [False] * 2)
+shared = fuser._programs.run(stack_batch(stacks[:8], fuser.backbone, "auto"))
 assert len(shared.image.sharding.device_set) == 8, shared.image.sharding
 np.savez(sys.argv[2], **results)
 """

@@ -29,7 +29,7 @@ def test_every_backbone_runs(name, monkeypatch, ifcnn_variables):
     spec = BACKBONES[name]
     model = spec.build(**({"task": "small"} if name == "mgdn" else spec.presets[spec.default_preset]))
     variables = ifcnn_variables if name == "ifcnn" else random_variables(spec, model)
-    backbone = Backbone(name, model, variables, spec.recipes, spec.channels, roles=spec.roles)
+    backbone = Backbone(spec, model, variables)
     sources = dict(zip(spec.roles, PAIR, strict=True)) if spec.roles else PAIR
     result = fuse(sources, backbone=backbone, weighting=GradientWeighting(channel="auto"))
     np.testing.assert_allclose(result.weights.sum(axis=0), 1, rtol=1e-5)
@@ -105,8 +105,8 @@ def test_gradients_that_are_not_numbers():
         (GradientWeighting(scale=np.ones(2)), "scale is one number; got an array of shape (2,)"),
         (
             "slope",
-            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting or a StaticWeighting; "
-            "got 'slope'",
+            "weighting is 'loss', 'gradient', 'static', a LossWeighting, a GradientWeighting, a StaticWeighting or one "
+            "of your own; got 'slope'",
         ),
     ],
 )

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 OTHERS = {"jax", "matplotlib", "numpy", "skimage"}
-MORE = {"06_tables": {"benchmarks"}}  # runs on data that are not in the repository, and says what is missing
+MORE = {"06_tables": {"studies"}}  # runs on data that are not in the repository, and says what is missing
 
 
 def code_cells(notebook):

@@ -2,29 +2,32 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
-import jax
 import numpy as np
+from jax import Array
 
-import ttd_jax
 from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.fusion import Fused
 from ttd_jax.core.precision import with_precision
-from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
-from ttd_jax.engine.explanation import theory_report
-from ttd_jax.engine.pipeline import COLOR_RULES, RAW_RULE, choose_color_rule, fuse_pixels
-from ttd_jax.engine.programs import Programs, to_numpy
-from ttd_jax.engine.stacks import remarks_on, reorder, restore_shape, settle_rule, source_order, stack_images
+from ttd_jax.core.protocol import Weighting
+from ttd_jax.core.weighting import StaticWeighting
+from ttd_jax.engine.color import RAW_RULE, check_color
+from ttd_jax.engine.explanation import check_explainable, theory_report
+from ttd_jax.engine.programs import Programs
+from ttd_jax.engine.report import known_facts, make_report, remarks_on
+from ttd_jax.engine.stack import Restored, Stack, settle_rules, stack_batch, stack_sources
 from ttd_jax.engine.stream import overlap
-from ttd_jax.engine.weightings import check_channel, check_gradients, describe_weighting, settle_weighting
+from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.ops.ranges import Range
+from ttd_jax.options import Color, OnError, Precision, WeightingName, choices
 from ttd_jax.result import FusionResult
 
 bundled_backbone = cache(load_backbone)
@@ -35,11 +38,11 @@ def fuse(
     *misplaced: Any,
     backbone: Backbone | str | None = None,
     checkpoint: str | os.PathLike | None = None,
-    weighting: str | LossWeighting | GradientWeighting | StaticWeighting = "loss",
+    weighting: WeightingName | Weighting = "loss",
     recipe: str | None = None,
-    color: str = "auto",
+    color: Color = "auto",
     dtype: Any = None,
-    precision: str = "float32",
+    precision: Precision = "float32",
     range: Range | Mapping[str, Range] | None = None,
     explain: bool = False,
 ) -> FusionResult:
@@ -56,19 +59,19 @@ def fuse(
         checkpoint: Checkpoint folder.
         weighting: ``"loss"``, test-time weights by the recipe (a few backbones have none and fuse by their own rule,
             which the report says); ``"gradient"``, weights by the gradients of a loss; ``"static"``, the network's own
-            rule; or a ``LossWeighting``, ``GradientWeighting`` or ``StaticWeighting``, whose missing options come from
-            the recipe.
+            rule; or a ``LossWeighting``, ``GradientWeighting`` or ``StaticWeighting``, whose open options come from
+            the recipe, or a ``Weighting`` of your own (docs/your_own_weighting.md).
         recipe: Name of one of the backbone's recipes; None for its default.
         color: ``"auto"``: grey if no source has colour, ``"rgb"`` if all have and the network takes three channels,
             else ``"luma"``, which fuses luma and merges the chroma of the colour sources by the same weights.
-            ``"gray"`` drops colour.
+            ``"gray"`` drops colour. What is asked for holds wherever a source has three channels, equal ones or not.
         dtype: Pixel type of the returned image; None for the deepest among the sources, float32 for radiance.
         precision: ``"bfloat16"`` rounds what the network multiplies to 8 significant bits, for devices that multiply
             such numbers faster; sums, losses, weights and colour stay in float32.
         range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
             are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
-        explain: Also fuse by the static rule, and put the covariances of weights and losses and the terms of the
-            paper's bound for both into ``report["theory"]`` (docs/theory.md).
+        explain: Also fuse by the static rule (``result.static``), and put the covariances of weights and losses and
+            the terms of the paper's bound for both into ``report["theory"]`` (docs/theory.md).
 
     Returns:
         The fused image with its weights, losses, components and a report.
@@ -124,34 +127,32 @@ class Fuser:
         self,
         backbone: Backbone | str | None = None,
         *,
-        weighting: str | LossWeighting | GradientWeighting | StaticWeighting = "loss",
+        weighting: WeightingName | Weighting = "loss",
         recipe: str | None = None,
-        color: str = "auto",
+        color: Color = "auto",
         dtype: Any = None,
-        precision: str = "float32",
+        precision: Precision = "float32",
         range: Range | Mapping[str, Range] | None = None,
         tile: int | None = None,
     ):
         self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
-        choose_color_rule(color, (True,), self.backbone.channels)
+        check_color(color, self.backbone.spec.channels)
         self.color = color
-        self.dtype = self.backbone.result_dtype if dtype is None else image_dtype(dtype)
+        self.dtype = self.backbone.spec.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
         self.precision = precision
         self._range = range
         network = with_precision(self._model, precision)
-        self._programs = Programs(network, self.backbone.variables, self._weighting, self.backbone.name, tile)
+        self._programs = Programs(network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile)
 
     def __call__(
         self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources, *, explain: bool = False
     ) -> FusionResult:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
-        if explain and self._weighting is None:
-            raise InputError("static fusion has no losses to explain: use weighting='loss' and a network with recipes")
         return self._finish(self._launch(self._read(sources)), explain)
 
     def stream(
-        self, items: Iterable[Any], *, ahead: int = 2, errors: str = "raise"
+        self, items: Iterable[Any], *, ahead: int = 2, errors: OnError = "raise"
     ) -> Iterator[FusionResult | Exception]:
         """Fuses one set after another, and reads the next ones and computes while the caller handles a result.
 
@@ -178,44 +179,9 @@ class Fuser:
             >>> [result.image.shape for result in Fuser().stream(list(frame) for frame in frames)]
             [(16, 16), (16, 16), (16, 16)]
         """
-        if ahead < 1 or errors not in ("raise", "yield"):
+        if ahead < 1 or errors not in choices(OnError):
             raise InputError(f"ahead is 1 or more and errors 'raise' or 'yield'; got {ahead!r} and {errors!r}")
         return overlap(items, self._read, self._launch, self._finish, ahead, errors == "yield")
-
-    def _read(self, sources: Any) -> "_Job":
-        started = time.perf_counter()
-        checked = sources if isinstance(sources, Sources) else check_sources(sources, range=self._range)
-        order = source_order(self.backbone, checked)
-        stack = stack_images([checked.images[i] for i in order], self.backbone)
-        colored = tuple(checked.colored[i] for i in order)
-        rule = settle_rule(self.backbone, self.color, colored)
-        return _Job(checked, order, stack, colored, rule, time.perf_counter() - started)
-
-    def _launch(self, job: "_Job") -> "_Job":
-        self._check_channel(job.stack.shape, job.rule)
-        job.launched = time.perf_counter()
-        job.fused = self._programs.launch(job.stack, job.rule, job.colored)
-        return job
-
-    def _finish(self, job: "_Job", explain: bool = False) -> FusionResult:
-        checked, order = job.checked, job.order
-        fused = to_numpy(job.fused)
-        check_gradients(self._weighting, fused["losses"])
-        seconds = {"read": job.read, "fuse": time.perf_counter() - job.launched}
-        image = fused["image"]
-        if job.rule == "gray":
-            image = restore_shape(image, checked.shape, self.color)
-        report = self._report(checked.roles, image, checked.dtype, job.rule, seconds, fused["channel"])
-        report["reference"] = checked.roles[checked.reference]
-        report["remarks"] = [*checked.remarks, *remarks_on(self.backbone, self._model, len(order))]
-        back = np.argsort(order)
-        arrays = {name: reorder(fused[name], back) for name in ("weights", "losses", "components")}
-        if explain:
-            backbone, colored = self.backbone, np.array(job.colored)
-            static = fuse_pixels(backbone.model, backbone.variables, None, job.stack, colored, rule=job.rule)
-            report["theory"] = theory_report(checked.roles, job.stack[back], job.rule, fused["image"], arrays, static)
-        image = from_float(image, self.dtype or checked.dtype)
-        return FusionResult(image, **arrays, report=report, metadata=checked.metadata)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.
@@ -232,34 +198,9 @@ class Fuser:
         Raises:
             InputError: The array has another shape, or pixels that ``fuse`` would refuse.
         """
-        stack = np.asarray(stack)
-        if stack.ndim not in (4, 5) or (stack.ndim == 5 and stack.shape[-1] not in (1, 3, 6)) or not stack.size:
-            raise InputError(f"a batch is (N, M, H, W), (N, M, H, W, 1) or (N, M, H, W, 3); got {stack.shape}")
         started = time.perf_counter()
-        shape = stack.shape[2:]
-        sets = [check_sources(list(one)) for one in stack]
-        source_order(self.backbone, sets[0], named=False)
-        colored = tuple(any(one.colored[m] for one in sets) for m in range(stack.shape[1]))
-        rule = settle_rule(self.backbone, self.color, colored)
-        stacks = np.stack([stack_images(one.images, self.backbone) for one in sets])
-        read = time.perf_counter()
-        self._check_channel(stacks.shape[1:], rule)
-        fused = to_numpy(self._programs.launch_batch(stacks, rule, colored))
-        check_gradients(self._weighting, fused["losses"])
-        seconds = {"read": read - started, "fuse": time.perf_counter() - read}
-        image = fused["image"]
-        if rule == "gray":
-            image = np.stack([restore_shape(one, shape, self.color) for one in image])
-        report = self._report(sets[0].roles, image, sets[0].dtype, rule, seconds, fused["channel"])
-        remarks = sorted({remark for one in sets for remark in one.remarks})
-        report["remarks"] = [*remarks, *remarks_on(self.backbone, self._model, stack.shape[1])]
-        return FusionResult(
-            from_float(image, self.dtype or sets[0].dtype),
-            weights=fused["weights"],
-            losses=fused["losses"],
-            components=fused["components"],
-            report=report,
-        )
+        stacked = stack_batch(np.asarray(stack), self.backbone, self.color)
+        return self._finish(self._launch(_Job(stacked, time.perf_counter() - started)))
 
     def compile(self, shape: Sequence[int]) -> "Fuser":
         """Compiles ahead of time for sets of one shape.
@@ -268,7 +209,7 @@ class Fuser:
             shape: (M, H, W) for grey sources, (M, H, W, 3) for colour.
 
         Returns:
-            The fuser itself; sources of this shape then compile nothing.
+            The fuser itself; sources of this shape then compile nothing, whether they have colour or only channels.
 
         Raises:
             InputError: It is no such shape.
@@ -276,49 +217,84 @@ class Fuser:
         shape = tuple(int(n) for n in shape)
         if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,), (6,)) or min(shape) < 1 or shape[0] < 2:
             raise InputError(f"a shape to compile for is (M, H, W) or (M, H, W, 3) with M of 2 or more; got {shape}")
-        colored = (shape[3:] == (3,),) * shape[0]
-        rule = settle_rule(self.backbone, self.color, colored)
-        self._programs.compile((*shape[:3], shape[3] if len(shape) == 4 else 1), rule)
+        channels = shape[3] if len(shape) == 4 else 1
+        for wide in (channels == 3, False):  # under "auto" frames without colour may come, too
+            _, program = settle_rules(self.backbone, self.color, (wide,) * shape[0], channels=channels)
+            self._programs.compile((*shape[:3], channels), program)
         return self
 
-    def _check_channel(self, shape: tuple[int, ...], rule: str) -> None:
-        seen = shape if rule in ("rgb", RAW_RULE) else (*shape[:3], 1)  # other rules give the network luma
-        check_channel(self._model, self.backbone.variables, self._weighting, seen)
+    def describe(self, *, channels: int = 1, sources: int = 2) -> dict[str, Any]:
+        """What is known of its fusions without sources, as plain data.
 
-    def _report(self, roles, image, dtype, rule: str, seconds: dict[str, float], channel) -> dict[str, Any]:
-        return {
-            "sources": list(roles),
-            "shape": list(image.shape),
-            "dtype": str(np.dtype(self.dtype or dtype)),
-            **self._facts(rule, channel),
-            "seconds": {name: round(value, 4) for name, value in seconds.items()},
-            "device": jax.devices()[0].device_kind,
-        }
+        Args:
+            channels: Of the sources, 1 or 3.
+            sources: How many there are.
+        """
+        rule, _ = settle_rules(self.backbone, self.color, (channels == 3,) * sources, channels=channels)
+        return dict(known_facts(self.backbone, self._weighting, self.precision, rule))
 
-    def _facts(self, rule: str, channel: Any = None) -> dict[str, Any]:
-        """What is known without sources."""
-        manifest = self.backbone.manifest
-        return {
-            "color": rule,
-            "color_rule": COLOR_RULES.get(rule, "sources and result as the network has them"),
-            "backbone": self.backbone.name,
-            "preset": manifest.get("preset"),
-            "checkpoint": manifest.get("sha256"),
-            "weighting": describe_weighting(self._weighting, channel),
-            "precision": self.precision,
-            "versions": {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__},
-        }
+    def body(self, *, channels: int = 1, sources: int = 2) -> Callable[[Array, Array], Fused]:
+        """Its fusion as a pure function of a stack (M, H, W, C) and of which sources have colour (M,).
+
+        Args:
+            channels: C.
+            sources: M.
+        """
+        _, program = settle_rules(self.backbone, self.color, (channels == 3,) * sources, channels=channels)
+        return self._programs.body(program)
+
+    def _read(self, sources: Any) -> "_Job":
+        started = time.perf_counter()
+        checked = sources if isinstance(sources, Sources) else check_sources(sources, range=self._range)
+        return _Job(stack_sources(checked, self.backbone, self.color), time.perf_counter() - started)
+
+    def _launch(self, job: "_Job") -> "_Job":
+        *_, count, height, width, channels = job.stack.pixels.shape
+        seen = channels if job.stack.rule in ("rgb", RAW_RULE) else 1  # other rules give the network luma
+        self._weighting.check(self._model, self.backbone.variables, (count, height, width, seen))
+        job.launched = time.perf_counter()
+        job.fused = self._programs.run(job.stack)
+        return job
+
+    def _finish(self, job: "_Job", explain: bool = False) -> FusionResult:
+        stack = job.stack
+        fused = stack.restore(job.fused)
+        if fused.losses is not None:
+            self._weighting.check_losses(fused.losses)
+        seconds = {"read": job.read, "fuse": time.perf_counter() - job.launched}
+        image = self._pixels(fused, stack)
+        facts = known_facts(self.backbone, self._weighting, self.precision, stack.rule, fused.found)
+        report = make_report(facts, stack, image, seconds, remarks_on(self.backbone, self._model, len(stack.order)))
+        static = None
+        if explain:
+            check_explainable(fused, self._weighting)
+            still = stack.restore(self._static.run(stack))
+            report["theory"] = theory_report(stack, fused, still)
+            static = self._pixels(still, stack)
+        return FusionResult(
+            image,
+            fused.weights,
+            fused.losses,
+            fused.components,
+            report,
+            metadata=stack.like.metadata,
+            static=static,
+            bands=fused.bands,
+        )
+
+    def _pixels(self, fused: Restored, stack: Stack) -> np.ndarray:
+        return from_float(fused.image, self.dtype or stack.like.dtype)
+
+    @cached_property
+    def _static(self) -> Programs:
+        return self._programs.with_weighting(StaticWeighting())
 
 
 @dataclass
 class _Job:
-    """One set of sources on its way: read, then launched."""
+    """A stack on its way: read, then launched."""
 
-    checked: Sources
-    order: list[int]
-    stack: np.ndarray
-    colored: tuple[bool, ...]
-    rule: str
+    stack: Stack
     read: float  # seconds
     launched: float = 0.0
     fused: Any = None  # Fused, once launched

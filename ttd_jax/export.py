@@ -13,12 +13,9 @@ from jax.extend.core import InconclusiveDimensionOperation
 from jaxtyping import Array, Float
 
 from ttd_jax.api import Fuser
-from ttd_jax.engine.stacks import settle_rule
 from ttd_jax.errors import InputError
 from ttd_jax.io.atomic import atomic_file, check_output
-
-PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
-"""Where an exported fusion can run."""
+from ttd_jax.options import Platform, choices
 
 
 def export_fuser(
@@ -28,7 +25,7 @@ def export_fuser(
     sources: int = 2,
     channels: int = 1,
     size: tuple[int, int] | None = None,
-    platforms: Sequence[str] = ("cpu", "cuda"),
+    platforms: Sequence[Platform] = ("cpu", "cuda"),
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes what a fuser does, parameters included, as one file that ``jax.export.deserialize`` reads.
@@ -43,7 +40,7 @@ def export_fuser(
         sources: Number of sources, M.
         channels: 1 for grey sources, 3 for colour, grey ones among them repeated.
         size: Height and width; None for any of at least 2, which not every network can do.
-        platforms: Where it will run, among ``PLATFORMS``.
+        platforms: Where it will run.
         overwrite: Replace existing files.
 
     Returns:
@@ -57,19 +54,18 @@ def export_fuser(
             f"an export is of 2 sources or more, of 1 or 3 channels, at least 2 pixels a side; got {sources} of "
             f"{channels}, size {size or 'any'}"
         )
-    if unknown := set(platforms) - set(PLATFORMS):
-        raise InputError(f"platforms are {', '.join(PLATFORMS)}; got {', '.join(sorted(unknown))}")
+    if unknown := set(platforms) - set(choices(Platform)):
+        raise InputError(f"platforms are {', '.join(choices(Platform))}; got {', '.join(sorted(unknown))}")
     path = Path(path)
     beside = path.with_name(path.name + ".json")
     for one in (path, beside):
         check_output(one, overwrite)
-    rule = settle_rule(fuser.backbone, fuser.color, (channels == 3,) * sources)
-    exported = _export(fuser, rule, sources, channels, size, tuple(platforms))
+    exported = _export(fuser, sources, channels, size, tuple(platforms))
     description = {
         "takes": [one.str_short() for one in exported.in_avals],
         "returns": jax.tree.unflatten(exported.out_tree, [one.str_short() for one in exported.out_avals]),
         "platforms": list(exported.platforms),
-        **fuser._facts(rule),
+        **fuser.describe(channels=channels, sources=sources),
     }
     with atomic_file(path, overwrite) as temporary:
         temporary.write_bytes(exported.serialize())
@@ -79,9 +75,9 @@ def export_fuser(
 
 
 def _export(
-    fuser: Fuser, rule: str, sources: int, channels: int, size: tuple[int, int] | None, platforms: tuple[str, ...]
+    fuser: Fuser, sources: int, channels: int, size: tuple[int, int] | None, platforms: tuple[str, ...]
 ) -> export.Exported:
-    fuse = fuser._programs.body(rule)
+    fuse = fuser.body(channels=channels, sources=sources)
 
     def fusion(stack: Float[Array, "M H W C"]) -> dict[str, Array]:
         fused = fuse(stack, jnp.any(stack != stack[..., :1], axis=(1, 2, 3)))

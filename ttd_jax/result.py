@@ -28,6 +28,8 @@ class FusionResult:
         report: Plain data: sources, shapes, colour rule, backbone and checkpoint, weighting, seconds, versions and
             remarks; it can be written as JSON.
         metadata: EXIF and ICC profile that ``save`` keeps.
+        static: The image that the network's own rule makes of the sources, where an explanation was asked for.
+        bands: What was merged by, in the form that the weighting gave it, if that was not one map a source.
     """
 
     image: np.ndarray
@@ -36,6 +38,8 @@ class FusionResult:
     components: np.ndarray | None
     report: Mapping[str, Any]
     metadata: Metadata = field(default_factory=Metadata, repr=False)
+    static: np.ndarray | None = field(default=None, repr=False)
+    bands: Any = field(default=None, repr=False)
 
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.array(self.image, dtype=dtype, copy=copy)

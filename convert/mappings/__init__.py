@@ -1,9 +1,27 @@
 """One table per network: its state-dict keys and the flax variables they fill."""
 
+import warnings
+from importlib.metadata import entry_points
+
 from ..rules import Table
 from . import cddfuse, ifcnn, mgdn, piafusion, piafusion_illumination
 
-TABLES: dict[str, Table] = {
+GROUP = "ttd_jax.mappings"
+"""Entry points of this group are tables of other packages, under the names of their backbones."""
+
+
+def registered() -> dict[str, Table]:
+    """Tables of other packages by the network's name; one that cannot be loaded is left out, with a warning."""
+    tables: dict[str, Table] = {}
+    for point in entry_points(group=GROUP):
+        try:
+            tables[point.name] = point.load()
+        except Exception as error:  # whatever the import of another package raises
+            warnings.warn(f"the entry point {point.name} of {GROUP} cannot be loaded: {error!r}", stacklevel=2)
+    return tables
+
+
+TABLES: dict[str, Table] = registered() | {
     "ifcnn": ifcnn.TABLE,
     "cddfuse": cddfuse.TABLE,
     "piafusion": piafusion.TABLE,

@@ -9,8 +9,8 @@ import pytest
 
 from tests.backbones.golden import assert_parity, random_variables
 from ttd_jax.backbones.cddfuse import SPEC, CDDFuse, min_max_stretch
-from ttd_jax.core.fusion import fuse_static, ttd
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.fusion import fuse
+from ttd_jax.core.weighting import PAPER, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.io.checkpoints import count_parameters
 
@@ -32,12 +32,12 @@ def test_golden_arrays(golden, case):
 
     @jax.jit
     def everything(variables, sources):
-        dynamic = ttd(plain, variables, sources, SPEC.recipes["default"])
+        dynamic = fuse(plain, variables, sources, SPEC.recipes["default"])
         computed = {
-            "static_ivf": fuse_static(plain, variables, sources).image,
-            "static_mif": fuse_static(replace(plain, residual_of="none"), variables, sources).image,
+            "static_ivf": fuse(plain, variables, sources, StaticWeighting()).image,
+            "static_mif": fuse(replace(plain, residual_of="none"), variables, sources, StaticWeighting()).image,
             "ttd": dynamic.image,
-            "ttd_minmax": model.finish(dynamic.image),
+            "ttd_minmax": min_max_stretch(dynamic.image),
         }
         for m, role in enumerate(ROLES):
             computed[f"component_{role}"] = dynamic.components[m]
@@ -84,7 +84,7 @@ def test_parameter_count():
 
 
 def test_presets_carry_the_published_recipe():
-    published = LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", "negative", 0.0)
+    published = replace(PAPER, scale=50.0)
     assert SPEC.recipes["default"] == SPEC.recipes["published"] == SPEC.recipes["vif"] == published
     assert SPEC.of_preset("mif").recipes["medical"] == published
     assert "vif" not in SPEC.of_preset("mif").recipes and "medical" not in SPEC.recipes
@@ -112,7 +112,9 @@ def test_three_sources_with_equal_weights_are_their_sum(variables):
     model = CDDFuse(residual_of="sum")
     sources = jnp.asarray(np.random.default_rng(1).random((3, 10, 11, 1)), jnp.float32)
     flat = replace(SPEC.recipes["default"], scale=0.0)
-    static, dynamic = jax.jit(lambda v, s: (fuse_static(model, v, s).image, ttd(model, v, s, flat)))(variables, sources)
+    static, dynamic = jax.jit(lambda v, s: (fuse(model, v, s, StaticWeighting()).image, fuse(model, v, s, flat)))(
+        variables, sources
+    )
     np.testing.assert_allclose(dynamic.weights, np.full((3, 10, 11), 1 / 3), rtol=1e-6)
     np.testing.assert_allclose(dynamic.image, static, atol=2e-5)
     assert (float(static.min()), float(static.max())) == (0.0, 1.0)

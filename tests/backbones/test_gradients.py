@@ -8,7 +8,8 @@ import pytest
 from tests.backbones.golden import random_variables
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.mgdn import TASKS
-from ttd_jax.core.fusion import fuse_static, ttd
+from ttd_jax.core.fusion import fuse
+from ttd_jax.core.weighting import StaticWeighting
 
 # MGDN with fewer and narrower blocks than its tasks have.
 SMALL = {"channels": 24, "stages": 1, "depth": 2, "heads": 2}
@@ -34,8 +35,8 @@ def test_gradients(name, monkeypatch):
 
         def value(sources, variables):
             if recipe is None:
-                return jnp.sum(probe * fuse_static(model, variables, sources).image)
-            return jnp.sum(probe * ttd(model, variables, sources, recipe).image)
+                return jnp.sum(probe * fuse(model, variables, sources, StaticWeighting()).image)
+            return jnp.sum(probe * fuse(model, variables, sources, recipe).image)
 
         both = jax.jit(jax.value_and_grad(value, argnums=(0, 1)))  # compiled once for values and gradients
         _, gradients = both(sources, variables)

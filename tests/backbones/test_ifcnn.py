@@ -13,7 +13,8 @@ from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
 from ttd_jax.core.dominability import uni_source_components
-from ttd_jax.core.fusion import fuse_static, ttd
+from ttd_jax.core.fusion import fuse
+from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.io.checkpoints import count_parameters
 from ttd_jax.io.images import read_image
 from ttd_jax.ops import conv as ops_conv
@@ -36,7 +37,7 @@ def official(shared_data, tmp_path_factory):
 def everything(model, variables, sources):
     features = model.encode(variables, sources)
     decodes = jnp.stack([model.decode(variables, one) for one in features])
-    return features, decodes, fuse_static(model, variables, sources).image
+    return features, decodes, fuse(model, variables, sources, StaticWeighting()).image
 
 
 def worst(got, golden):
@@ -68,7 +69,7 @@ def test_golden_arrays(official, shared_data, record_property, rule, case):
 @pytest.mark.parametrize("rule", ["max", "sum"])
 def test_published_pictures(official, shared_data, record_property, rule):
     backbone, folder = official[rule], shared_data / "vif" / "ifcnn_iv"
-    static = jax.jit(partial(fuse_static, backbone.model, backbone.variables))
+    static = jax.jit(partial(fuse, backbone.model, backbone.variables, weighting=StaticWeighting()))
     off = {}
     for scene in SCENES:
         stack = np.stack([read_image(folder / f"{scene}_{kind}.png").pixels for kind in ("IR", "Vis")])[..., np.newaxis]
@@ -104,7 +105,7 @@ def test_parameter_count():
 def test_grey_is_three_equal_channels(ifcnn_variables):
     backbone = ifcnn_backbone(ifcnn_variables)
     grey = jnp.asarray(np.random.default_rng(0).random((2, 12, 13, 1)), jnp.float32)
-    run = jax.jit(lambda s: fuse_static(backbone.model, backbone.variables, s).image)
+    run = jax.jit(lambda s: fuse(backbone.model, backbone.variables, s, StaticWeighting()).image)
     np.testing.assert_allclose(run(grey), run(jnp.repeat(grey, 3, axis=-1)), atol=1e-6)
 
 
@@ -169,7 +170,7 @@ def test_gradients_of_the_folded_layers(ifcnn_variables, in_strips):
 
 def test_a_batch_of_folded_networks(ifcnn_variables, in_strips):
     stacks = jnp.asarray(np.random.default_rng(0).random((2, 3, 17, 31, 1)), jnp.float32)
-    run = jax.jit(lambda s: fuse_static(IFCNN(), ifcnn_variables, s).image)
+    run = jax.jit(lambda s: fuse(IFCNN(), ifcnn_variables, s, StaticWeighting()).image)
     np.testing.assert_allclose(jax.jit(jax.vmap(run))(stacks), [run(s) for s in stacks], atol=1e-5)
 
 
@@ -187,20 +188,20 @@ def test_heights_and_widths_that_are_not_known(ifcnn_variables):
     """Exported for any size, the network computes layer by layer."""
     height, width = jax.export.symbolic_shape("h, w", constraints=["h >= 8", "w >= 8"])
     any_size = jax.ShapeDtypeStruct((2, height, width, 1), jnp.float32)
-    run = jax.jit(lambda s: fuse_static(IFCNN(), ifcnn_variables, s).image)
+    run = jax.jit(lambda s: fuse(IFCNN(), ifcnn_variables, s, StaticWeighting()).image)
     sources = jnp.asarray(np.random.default_rng(0).random((2, 11, 14, 1)), jnp.float32)
     np.testing.assert_allclose(jax.export.export(run)(any_size).call(sources), run(sources), atol=1e-5)
 
 
 def test_gradients_flow_through_the_network(ifcnn_variables):
     backbone = ifcnn_backbone(ifcnn_variables, "sum")
-    weighting = LossWeighting(scale=5.0, loss="mse").resolve(backbone.recipes["paper"])
+    weighting = LossWeighting(scale=5.0, loss="mse").complete(backbone.recipes["paper"])
     rng = np.random.default_rng(1)
     sources, direction = (jnp.asarray(rng.random((2, 9, 8, 1)), jnp.float32) for _ in range(2))
 
     @jax.jit
     def total(step):
-        return jnp.mean(ttd(backbone.model, backbone.variables, sources + step * direction, weighting).image)
+        return jnp.mean(fuse(backbone.model, backbone.variables, sources + step * direction, weighting).image)
 
     slope = (total(1e-2) - total(-1e-2)) / 2e-2
     assert float(jax.grad(total)(0.0)) == pytest.approx(float(slope), rel=0.02)

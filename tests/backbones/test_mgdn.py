@@ -9,8 +9,8 @@ import pytest
 
 from tests.backbones.golden import assert_parity, random_variables
 from ttd_jax.backbones.mgdn import MGDN, SPEC, TASKS
-from ttd_jax.core.fusion import fuse_static, ttd
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.fusion import fuse
+from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.io.checkpoints import count_parameters
 
@@ -33,7 +33,7 @@ def test_golden_arrays(golden, task, case):
 
     @jax.jit
     def everything(variables, sources):
-        image = fuse_static(model, variables, sources).image
+        image = fuse(model, variables, sources, StaticWeighting()).image
         if task != "focus":
             return {"fused" if task == "exposure" else "output": image}
         maps = model.encode(variables, sources).maps
@@ -84,8 +84,8 @@ def test_weights_scale_each_sources_maps_and_nothing_else(model, variables):
         alone = [replace(features, maps=features.maps.at[1 - m].set(0)) for m in range(2)]
         weights = images((2, 9, 10, 1), 1)
         return {
-            "static": fuse_static(model, variables, sources),
-            "dynamic": ttd(model, variables, sources, flat),
+            "static": fuse(model, variables, sources, StaticWeighting()),
+            "dynamic": fuse(model, variables, sources, flat),
             "alone": jnp.stack([model.decode(variables, one) for one in alone]),
             "features": features,
             "merged": model.merge(features, weights),
@@ -103,7 +103,7 @@ def test_weights_scale_each_sources_maps_and_nothing_else(model, variables):
 
 def test_grey_sources_are_three_equal_channels(model, variables):
     grey = images((2, 8, 9, 1))
-    run = jax.jit(lambda v, s: fuse_static(model, v, s).image)
+    run = jax.jit(lambda v, s: fuse(model, v, s, StaticWeighting()).image)
     np.testing.assert_allclose(run(variables, grey), run(variables, jnp.repeat(grey, 3, axis=-1)), atol=1e-6)
 
 
@@ -120,8 +120,8 @@ def test_mirroring_extends_to_the_next_larger_multiple_of_eight(model, variables
 
     @jax.jit
     def run(variables, sources, by_hand):
-        mirrored = fuse_static(replace(model, mirror=True), variables, sources).image
-        return mirrored, fuse_static(model, variables, by_hand).image[:height, :width]
+        mirrored = fuse(replace(model, mirror=True), variables, sources, StaticWeighting()).image
+        return mirrored, fuse(model, variables, by_hand, StaticWeighting()).image[:height, :width]
 
     got, expected = run(variables, jnp.asarray(sources), by_hand)
     np.testing.assert_allclose(got, expected, atol=1e-6)
@@ -138,9 +138,9 @@ def test_depth_is_stretched_and_its_guide_standardized():
         low, high = depth.min(), depth.max()
         stretched = jnp.stack([(rgb - mean) / std, jnp.repeat((depth - low) / (high - low), 3, axis=-1)])
         return [
-            fuse_static(standard, variables, jnp.stack([rgb, jnp.repeat(depth, 3, axis=-1)])).image,
-            fuse_static(bare, variables, stretched).image * (high - low) + low,
-            fuse_static(standard, variables, jnp.stack([rgb, flat])).image,
+            fuse(standard, variables, jnp.stack([rgb, jnp.repeat(depth, 3, axis=-1)]), StaticWeighting()).image,
+            fuse(bare, variables, stretched, StaticWeighting()).image * (high - low) + low,
+            fuse(standard, variables, jnp.stack([rgb, flat]), StaticWeighting()).image,
         ]
 
     got, expected, flat = run(variables, depth, jnp.full((8, 9, 3), 0.3))

@@ -11,8 +11,8 @@ from tests.backbones.golden import assert_parity, random_variables
 from ttd_jax import Fuser
 from ttd_jax.backbones.piafusion import SPEC, PIAFusion
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.fusion import fuse_static, ttd
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.fusion import fuse
+from ttd_jax.core.weighting import PAPER, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.io.checkpoints import count_parameters
 
@@ -27,10 +27,10 @@ def test_golden_arrays(golden, case):
 
     @jax.jit
     def everything(variables, sources):
-        computed = {"static": fuse_static(model, variables, sources).image}
+        computed = {"static": fuse(model, variables, sources, StaticWeighting()).image}
         for kind in ("isolate", "duplicate"):
-            weighting = LossWeighting(component=kind).resolve(SPEC.recipes["default"])
-            components = ttd(model, variables, sources, weighting).components
+            weighting = LossWeighting(component=kind).complete(SPEC.recipes["default"])
+            components = fuse(model, variables, sources, weighting).components
             computed |= {f"{kind}_{role}": components[m] for m, role in enumerate(ROLES)}
         if case == "small":
             features = model.encode(variables, sources)
@@ -46,7 +46,7 @@ def test_parameter_count():
 
 
 def test_the_recipe_is_the_published_one_with_isolated_components():
-    published = LossWeighting("mse", 50.0, "isolate", "image", "exp", "softmax", "negative", 0.0)
+    published = replace(PAPER, scale=50.0)
     assert SPEC.recipes["default"] == published
 
 
@@ -64,7 +64,9 @@ def test_equal_weights_are_the_static_rule(variables):
     model = PIAFusion()
     sources = jnp.asarray(np.random.default_rng(1).random((2, 9, 10, 1)), jnp.float32)
     flat = replace(SPEC.recipes["default"], scale=0.0)
-    static, dynamic = jax.jit(lambda v, s: (fuse_static(model, v, s), ttd(model, v, s, flat)))(variables, sources)
+    static, dynamic = jax.jit(lambda v, s: (fuse(model, v, s, StaticWeighting()), fuse(model, v, s, flat)))(
+        variables, sources
+    )
     np.testing.assert_allclose(dynamic.image, static.image, atol=1e-6)
 
 
@@ -72,12 +74,12 @@ def test_isolated_components_take_one_encoding(variables, monkeypatch):
     calls = []
     encode = PIAFusion.encode
     monkeypatch.setattr(PIAFusion, "encode", lambda self, v, s: calls.append(1) or encode(self, v, s))
-    jax.eval_shape(lambda v, s: ttd(PIAFusion(), v, s, SPEC.recipes["default"]), variables, jnp.zeros((2, 8, 8, 1)))
+    jax.eval_shape(lambda v, s: fuse(PIAFusion(), v, s, SPEC.recipes["default"]), variables, jnp.zeros((2, 8, 8, 1)))
     assert len(calls) == 1
 
 
 def test_luma_is_fused_and_the_visible_chroma_kept(variables):
-    backbone = Backbone("piafusion", PIAFusion(), variables, SPEC.recipes, 1, SPEC.roles, SPEC.max_sources)
+    backbone = Backbone(SPEC, PIAFusion(), variables)
     rng = np.random.default_rng(3)
     visible = np.float32(0.5) + rng.uniform(-0.1, 0.1, (8, 9, 3)).astype(np.float32)
     infrared = rng.uniform(0.4, 0.6, (8, 9)).astype(np.float32)
@@ -95,7 +97,7 @@ def test_other_than_two_sources(variables, count):
 
 
 def test_sources_without_roles_or_of_the_wrong_number(variables):
-    fuser = Fuser(Backbone("piafusion", PIAFusion(), variables, SPEC.recipes, 1, SPEC.roles, SPEC.max_sources))
+    fuser = Fuser(Backbone(SPEC, PIAFusion(), variables))
     image = np.tile(np.linspace(0, 1, 8, dtype=np.float32), (8, 1))
     with pytest.raises(InputError, match="takes the roles visible and infrared"):
         fuser([image, image])

@@ -7,7 +7,8 @@ import pytest
 
 from ttd_jax.backbones import ttdnet
 from ttd_jax.core.dominability import uni_source_components
-from ttd_jax.core.fusion import fuse_static, ttd
+from ttd_jax.core.fusion import fuse
+from ttd_jax.core.weighting import StaticWeighting
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +52,14 @@ def test_a_component_is_the_source_decoded_alone(model, variables):
 def test_uniform_weights_are_the_static_rule(model, variables):
     sources = draw(3, 9, 11, 1)
     latent = model.merge(model.encode(variables, sources), jnp.full((3, 9, 11, 1), 1 / 3))
-    np.testing.assert_allclose(model.decode(variables, latent), fuse_static(model, variables, sources).image, atol=1e-6)
+    np.testing.assert_allclose(
+        model.decode(variables, latent), fuse(model, variables, sources, StaticWeighting()).image, atol=1e-6
+    )
 
 
 def test_order_does_not_matter(model, variables):
     sources, order = draw(4, 19, 21, 1), np.array([2, 0, 3, 1])
-    one, other = (ttd(model, variables, s, ttdnet.WEIGHTING) for s in (sources, sources[order]))
+    one, other = (fuse(model, variables, s, ttdnet.WEIGHTING) for s in (sources, sources[order]))
     np.testing.assert_allclose(one.image, other.image, atol=1e-5)
     np.testing.assert_allclose(one.weights[order], other.weights, atol=1e-5)
 
@@ -66,7 +69,7 @@ def test_no_pixel_further_than_the_halo_counts(model, variables):
         return model.network.apply(variables, source)
 
     slope = jax.grad(lambda source: decoded(source)[30, 30, 0])(draw(61, 61, 1))[..., 0]
-    reach = sum(model.halo)
+    reach = sum(model.facts.halo)
     outside = np.abs(slope).copy()
     outside[30 - reach : 31 + reach, 30 - reach : 31 + reach] = 0
     assert outside.max() == 0 and np.abs(slope[30 - reach]).max() > 0

@@ -48,7 +48,7 @@ def random_backbone(name, preset):
     spec = BACKBONES[name].of_preset(preset)
     model = spec.build(**spec.presets[preset])
     variables = random_variables(spec, model)
-    return Backbone(name, model, variables, spec.recipes, spec.channels, spec.roles, spec.max_sources, spec.raw)
+    return Backbone(spec, model, variables)
 
 
 def call(path, stack):
@@ -97,7 +97,7 @@ def test_other_networks_for_any_size(tmp_path, name, preset, weighting):
     export_fuser(fuser, tmp_path / "program", platforms=["cpu"])
     for shape in ((8, 11), (13, 9)):
         stack = RNG.random((2, *shape)).astype(np.float32)
-        sources = dict(zip(backbone.roles or "ab", stack, strict=True))
+        sources = dict(zip(backbone.spec.roles or "ab", stack, strict=True))
         expected = fuser(sources)
         got = call(tmp_path / "program", stack[..., np.newaxis])
         np.testing.assert_allclose(got["image"], expected.image, atol=2e-5)

@@ -28,6 +28,7 @@ GOOD = tensor(np.ones(3, np.float32))
 SHARED = Raw(b")q\x00" + b"h\x00\x86q\x00" * 60)  # (t, t) of (t, t) of ..., 2**60 leaves
 DEEP = Raw(b")" + b"\x85" * 200_000)
 NUMBER = Raw(b"\x8b" + struct.pack("<i", 400_000) + b"\x7f" * 400_000)
+NUMBERS = Raw(b"(" + encode(NUMBER) + b"q\1" + b"h\1" * 100_000 + b"t")
 MAPPING, SIZE = Global("collections", "OrderedDict"), Global("torch", "Size")
 REBUILD = Global("torch._utils", "_rebuild_tensor_v2")
 
@@ -61,14 +62,14 @@ def bombs():
         }
     return found | {
         "number as key": {"a": Raw(b"}(" + encode(NUMBER) + encode(1) + b"u")},
-        "numbers as shape": {"a": Tensor(Storage(np.ones(3, np.float32)), Raw(b"(" + encode(NUMBER) + b"q\1" + b"h\1" * 10**5 + b"t"), (1,))},
+        "numbers as shape": {"a": Tensor(Storage(np.ones(3, np.float32)), NUMBERS, (1,))},
         "copies of mappings": many(MAPPING, ([(str(i), 1) for i in range(5000)],), 100_000),
         "copies of shapes": many(SIZE, (list(range(60_000)),), 100_000),
         "tensors": many(REBUILD, (Storage(np.ones(3, np.float32)), 0, [1] * 16, [1] * 16), 150_000),
         "marks": {"a": Raw(b"(" * 900_000)},
         "mappings": {"a": Raw(b"}" * 900_000)},
         "memo": {"a": Raw(b"}" + b"\x94" * 900_000)},
-    }  # fmt: skip
+    }
 
 
 READ_ALL = """
@@ -124,11 +125,10 @@ def test_a_legacy_storage_that_is_a_view_of_another_is_refused(tmp_path):
     # PyTorch 0.3 wrote (key of the view, offset, size): read as a storage of its own it would give other numbers
     whole = Storage(np.arange(6, dtype=np.float32), key="0")
     pid = ("storage", Global("torch", "FloatStorage"), "0", "cpu", 6, ("1", 2, 3))
-    view = Raw(
-        encode(REBUILD) + encode(Raw(b"(" + encode(pid) + b"Q" + encode(0) + encode((3,)) + encode((1,)) + b"t")) + b"R"
-    )
+    arguments = b"(" + encode(pid) + b"Q" + encode(0) + encode((3,)) + encode((1,)) + b"t"
+    view = Raw(encode(REBUILD) + arguments + b"R")
     path = save_legacy(tmp_path / "a.pth", {"whole": Tensor(whole, (6,), (1,)), "view": view})
-    assert refused(path).startswith("a storage that is a view of another")  # fmt: skip
+    assert refused(path).startswith("a storage that is a view of another")
 
 
 @pytest.mark.parametrize("save", SAVERS.values(), ids=SAVERS)

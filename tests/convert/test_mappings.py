@@ -134,7 +134,8 @@ def test_reference_files(shared_data, tmp_path, name):
         return
     backbone = load_backbone(checkpoint=tmp_path / "out")
     jax.tree.map(np.testing.assert_array_equal, dict(backbone.variables), converted.variables)
-    row = backbone.manifest["preset"], backbone.roles, backbone.channels, backbone.max_sources, list(backbone.recipes)
+    spec = backbone.spec
+    row = backbone.manifest["preset"], spec.roles, spec.channels, spec.max_sources, list(backbone.recipes)
     assert (
         row
         == {

@@ -73,8 +73,8 @@ def test_features_may_be_a_tree():
         def merge(self, features, weights=None):
             return jax.tree.map(lambda leaf: AnalyticModel.merge(self, leaf, weights), features)
 
-        def decode(self, variables, latent, residual=None):
-            return super().decode(variables, latent["fine"] + latent["coarse"], residual)
+        def decode(self, variables, latent):
+            return super().decode(variables, latent["fine"] + latent["coarse"])
 
     got = components(TwoScales("sum"), "black")
     np.testing.assert_allclose(got, [decode(encode(x) + 2 * OFFSET + 2 * x) for x in SOURCES], rtol=1e-6)

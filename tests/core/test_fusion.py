@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import softmax
 
 from tests.analytic import VARIABLES, AnalyticModel, decode, encode
-from ttd_jax.core.fusion import fuse_static, ttd
-from ttd_jax.core.weighting import PAPER
+from ttd_jax.core import fusion
+from ttd_jax.core.weighting import PAPER, StaticWeighting
 
 RULES = ("sum", "mean", "max")
 SHARP = replace(PAPER, scale=50.0)
@@ -22,12 +22,12 @@ SHARP = replace(PAPER, scale=50.0)
 
 @partial(jax.jit, static_argnames="model")
 def static(model, sources):
-    return fuse_static(model, VARIABLES, sources)
+    return fusion.fuse(model, VARIABLES, sources, StaticWeighting())
 
 
 @partial(jax.jit, static_argnames="model")
 def dynamic(model, sources, weighting=SHARP):
-    return ttd(model, VARIABLES, sources, weighting)
+    return fusion.fuse(model, VARIABLES, sources, weighting)
 
 
 sources_of_any_number = st.integers(2, 5).flatmap(
@@ -107,7 +107,7 @@ def test_jit_equals_eager_and_vmap_equals_a_loop(kind):
     weighting = replace(SHARP, component=kind)
 
     def fuse(stack, scale):
-        return ttd(AnalyticModel("sum", mixing=True), VARIABLES, stack, replace(weighting, scale=scale))
+        return fusion.fuse(AnalyticModel("sum", mixing=True), VARIABLES, stack, replace(weighting, scale=scale))
 
     loop = [fuse(stack, 50.0) for stack in sources]
     batch = jax.vmap(fuse, in_axes=(0, None))(sources, 50.0)
@@ -121,7 +121,7 @@ def test_scale_source_and_parameter_have_the_gradient_of_finite_differences():
     sources = np.random.default_rng(6).random((2, 3, 4, 1))
 
     def total(sources, scale, slope):
-        fused = ttd(AnalyticModel("sum"), {"slope": slope}, sources, replace(PAPER, scale=scale))
+        fused = fusion.fuse(AnalyticModel("sum"), {"slope": slope}, sources, replace(PAPER, scale=scale))
         return jnp.sum(fused.image**2)
 
     with jax.enable_x64(True):
@@ -152,7 +152,7 @@ def test_a_number_in_the_weighting_is_traced():
     @jax.jit
     def fuse(weighting):
         traces.append(weighting.scale)
-        return ttd(AnalyticModel("sum"), VARIABLES, jnp.ones((2, 3, 4, 1)), weighting).image
+        return fusion.fuse(AnalyticModel("sum"), VARIABLES, jnp.ones((2, 3, 4, 1)), weighting).image
 
     for scale in (1.0, 2.0, 50.0):
         fuse(replace(PAPER, scale=jnp.float32(scale)))

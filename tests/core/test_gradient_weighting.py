@@ -10,9 +10,9 @@ import pytest
 from scipy.special import expit, softmax
 from skimage.metrics import structural_similarity
 
-from tests.analytic import GAIN, OFFSET, VARIABLES, AnalyticModel, decode, encode
+from tests.analytic import GAIN, OFFSET, VARIABLES, AnalyticModel, decode, encode, normalize
 from ttd_jax.core.dominability import uni_source_components, weights_from_losses
-from ttd_jax.core.fusion import fuse_static, ttd
+from ttd_jax.core.fusion import fuse
 from ttd_jax.core.gradients import (
     channel_mix,
     channel_scores,
@@ -23,16 +23,16 @@ from ttd_jax.core.gradients import (
     total_loss,
 )
 from ttd_jax.core.losses import gradient_difference, structural_dissimilarity
-from ttd_jax.core.weighting import PAPER, GradientWeighting
+from ttd_jax.core.weighting import PAPER, GradientWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 
 SOURCES = np.random.default_rng(0).random((3, 6, 7, 2)).astype(np.float32)
-EQ7 = GradientWeighting(channel=0).resolve(PAPER)
+EQ7 = GradientWeighting(channel=0).complete(PAPER)
 
 
 @partial(jax.jit, static_argnames="model")
 def fused(model, sources, weighting):
-    return ttd(model, VARIABLES, sources, weighting)
+    return fuse(model, VARIABLES, sources, weighting)
 
 
 def slopes_by_hand(component, size):
@@ -71,9 +71,9 @@ def test_every_number_by_hand(kind, rule, latent):
 class Blurring(AnalyticModel):
     """The analytic model with a decoder that looks at its neighbours and is not linear."""
 
-    def decode(self, variables, latent, residual=None):
+    def decode(self, variables, latent):
         near = latent + 0.3 * jnp.roll(latent, 1, axis=0) - 0.2 * jnp.roll(latent, -1, axis=1)
-        return jnp.tanh(super().decode(variables, near, residual)) + 0.1 * near[..., ::-1]
+        return jnp.tanh(super().decode(variables, near)) + 0.1 * near[..., ::-1]
 
 
 def skewed(component, source):
@@ -96,7 +96,7 @@ def test_gradients_are_finite_differences(kind, loss):
         @jax.jit
         def value(features, m):
             component = uni_source_components(model, VARIABLES, sources, features, kind)[m]
-            return total_loss(loss)(model.normalize(component), model.normalize(sources[m]))
+            return total_loss(loss)(normalize(component), normalize(sources[m]))
 
         for m in range(3):
             index = (m, *(rng.integers(0, n) for n in sources.shape[1:]))
@@ -120,8 +120,8 @@ def test_the_scale_knows_neither_the_loss_nor_the_features_nor_the_size(factor):
         def encode(self, variables, sources):
             return factor * super().encode(variables, sources)
 
-        def decode(self, variables, latent, residual=None):
-            return super().decode(variables, latent / factor, residual)
+        def decode(self, variables, latent):
+            return super().decode(variables, latent / factor)
 
     plain = fused(AnalyticModel(), SOURCES, EQ7)
 
@@ -152,7 +152,7 @@ class TwoScales(AnalyticModel):
 
         return {name: merged(features[name]) for name in ("a_fine", "b_coarse")}
 
-    def decode(self, variables, latent, residual=None):
+    def decode(self, variables, latent):
         large = jnp.repeat(jnp.repeat(latent["b_coarse"], 2, axis=0), 2, axis=1)
         return super().decode(variables, latent["a_fine"] + 3 * large[:, :, :1])
 
@@ -173,7 +173,7 @@ def test_channels_of_a_tree_stand_side_by_side_and_small_maps_are_enlarged():
 
 def test_a_channel_without_gradient_leaves_the_average():
     sources = jnp.asarray(np.random.default_rng(2).random((3, 6, 8, 2)), jnp.float32)
-    result = ttd(TwoScales(), VARIABLES, sources, replace(EQ7, channel=3))
+    result = fuse(TwoScales(), VARIABLES, sources, replace(EQ7, channel=3))
     np.testing.assert_allclose(result.weights, 1 / 3, rtol=1e-6)
 
 
@@ -202,12 +202,12 @@ def test_permuting_sources_permutes_weights(channel, rule):
 @pytest.mark.parametrize("channel", [1, [1, 0], "mean", "auto"])
 def test_jit_equals_eager_and_vmap_equals_a_loop(channel):
     weighting = replace(EQ7, channel=channel)
-    eager = ttd(Blurring("sum"), VARIABLES, jnp.asarray(SOURCES), weighting)
+    eager = fuse(Blurring("sum"), VARIABLES, jnp.asarray(SOURCES), weighting)
     compiled = fused(Blurring("sum"), SOURCES, weighting)
-    batch = jax.vmap(lambda s: ttd(Blurring("sum"), VARIABLES, s, weighting))(SOURCES[None])
+    batch = jax.vmap(lambda s: fuse(Blurring("sum"), VARIABLES, s, weighting))(SOURCES[None])
     for other in (compiled, jax.tree.map(lambda leaf: leaf[0], batch)):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), other, eager)
-    assert (eager.channel is None) == (channel != "auto")
+    assert (eager.found is None) == (channel != "auto")
 
 
 def test_the_largest_and_the_smallest_scale():
@@ -216,7 +216,7 @@ def test_the_largest_and_the_smallest_scale():
         average = fused(AnalyticModel(), SOURCES, replace(weighting, scale=0.0))
         np.testing.assert_allclose(average.weights, 1 / 3, rtol=1e-6)
         np.testing.assert_allclose(
-            average.image, fuse_static(AnalyticModel(), VARIABLES, jnp.asarray(SOURCES)).image, rtol=1e-5
+            average.image, fuse(AnalyticModel(), VARIABLES, jnp.asarray(SOURCES), StaticWeighting()).image, rtol=1e-5
         )
         selection = fused(AnalyticModel(), SOURCES, replace(weighting, form="linear", scale=1e7))
         best = np.argmin(selection.losses, axis=0)
@@ -249,8 +249,8 @@ def test_auto_takes_the_channel_that_agrees_with_the_detail():
     right, wrong = np.stack([np.where(left, 1, 2), np.where(left, 2, 1)]), rng.uniform(1, 2, (2, 40))
     maps = jnp.asarray(np.broadcast_to(np.stack([wrong, 3 - right, right], -1)[:, None], (2, 40, 40, 3)), jnp.float32)
     for factors in ([1.0, 1.0, 1.0], [1e-3, 1e3, 1e-5]):  # the units of a channel do not matter
-        sums = channel_sums(maps * jnp.array(factors), sources, jnp.ones(40, bool), True)
-        assert int(channel_mix(replace(EQ7, channel="auto"), sums)[1]) == 2
+        sums = channel_sums(maps * jnp.array(factors), sources, jnp.ones(40, bool), score=True)
+        assert int(channel_mix("auto", sums)[1]) == 2
         scores = np.asarray(channel_scores(sums))
         spread = 1 / 3  # of 1 - g / mean(g) for g of 1 and 2
         assert scores[2] > 0.5 - spread and scores[1] == pytest.approx(-scores[2] - 2 * spread, abs=1e-4)
@@ -260,8 +260,8 @@ def test_auto_takes_the_channel_that_agrees_with_the_detail():
 def test_auto_never_takes_a_channel_without_gradient():
     sources = jnp.asarray(np.random.default_rng(6).random((2, 8, 9, 1)), jnp.float32)
     maps = jnp.abs(sources) * jnp.array([0.0, 1.0, 0.0])
-    sums = channel_sums(maps, sources, jnp.ones(8, bool), True)
-    assert int(channel_mix(replace(EQ7, channel="auto"), sums)[1]) == 1
+    sums = channel_sums(maps, sources, jnp.ones(8, bool), score=True)
+    assert int(channel_mix("auto", sums)[1]) == 1
 
 
 def test_detail_is_where_the_texture_is():
@@ -323,7 +323,7 @@ def test_numbers_are_traced_and_names_are_static():
 
 def test_loss_and_scale_are_not_the_recipes():
     recipe = replace(PAPER, loss="l1", scale=50.0, component="black", form="log", smoothing=2.0)
-    complete = GradientWeighting().resolve(recipe)
+    complete = GradientWeighting().complete(recipe)
     assert (complete.loss, complete.scale, complete.channel) == ("mse", 1.0, "mean")
     assert (complete.component, complete.form, complete.smoothing) == ("black", "log", 2.0)
     assert GradientWeighting(component="duplicate").component == "scaled"

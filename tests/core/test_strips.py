@@ -9,9 +9,9 @@ import pytest
 
 from tests.networks import ifcnn_backbone
 from ttd_jax.backbones import ttdnet
-from ttd_jax.core.fusion import Fused, fuse_static, ttd
+from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
-from ttd_jax.core.weighting import PAPER, GradientWeighting
+from ttd_jax.core.weighting import PAPER, GradientWeighting, StaticWeighting
 from ttd_jax.engine import pipeline
 
 
@@ -57,15 +57,15 @@ def test_a_network_in_strips_equals_it_at_once(ifcnn_variables, monkeypatch, nam
         model, variables = backbone.model, backbone.variables
     sources = jnp.asarray(np.random.default_rng(1).random((3, 75, 12, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)  # something to see at the borders
-    weighting = None
+    weighting = StaticWeighting()
     if component != "static":
         weighting = replace(PAPER, form="linear", scale=20.0, component=component, smoothing=smoothing)
     monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 8 * 3 * 12)  # ten strips of eight rows
-    strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
+    strips = jax.jit(lambda s: pipeline.fuse_sources(model, variables, weighting, s))(sources)
 
     @jax.jit
     def at_once(stack):
-        return fuse_static(model, variables, stack) if weighting is None else ttd(model, variables, stack, weighting)
+        return fuse(model, variables, stack, weighting)
 
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), strips, at_once(sources))
 
@@ -96,25 +96,26 @@ def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeyp
         backbone = ifcnn_backbone(ifcnn_variables)
         model, variables = backbone.model, backbone.variables
     recipe = replace(PAPER, form="linear", smoothing=smoothing)
-    weighting = GradientWeighting(loss, 1.0, channel).resolve(recipe)
+    weighting = GradientWeighting(loss, channel=channel).complete(recipe)
     sources = jnp.asarray(np.random.default_rng(1).random((2, 91, 12, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)
-    assert 8 + 2 * pipeline.reach(model, weighting) < 91
+    assert 8 + 2 * weighting.reach(model) < 91
     monkeypatch.setattr(pipeline, "_STRIP_PIXELS", 4 * 2 * 12)  # strips of eight rows
-    strips = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
-    at_once = jax.jit(lambda s: ttd(model, variables, s, weighting))(sources)
+    strips = jax.jit(lambda s: pipeline.fuse_sources(model, variables, weighting, s))(sources)
+    at_once = jax.jit(lambda s: fuse(model, variables, s, weighting))(sources)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4), strips, at_once)
-    monkeypatch.setattr(pipeline, "reach", lambda model, weighting: sum(model.halo))
-    near = jax.jit(lambda s: pipeline._fuse(model, variables, weighting, s))(sources)
+    monkeypatch.setattr(GradientWeighting, "reach", lambda self, model: sum(model.facts.halo))
+    near = jax.jit(lambda s: pipeline.fuse_sources(model, variables, weighting, s))(sources)
     assert np.abs(near.weights - at_once.weights).max() > 1e-3  # as far as the network reaches is not far enough
 
 
 def test_a_loss_of_the_users_sees_the_whole_image(ifcnn_variables):
     model = ifcnn_backbone(ifcnn_variables).model
-    near = pipeline.reach(model, GradientWeighting(smoothing=0.0))
-    assert near == pipeline.reach(model, replace(PAPER)) + 1  # back through one 3x3 convolution
-    assert pipeline.reach(model, GradientWeighting("ssim", smoothing=0.0)) == near + 10
-    assert pipeline.reach(model, GradientWeighting(lambda u, x: jnp.sum(u - x))) is None
+    near = GradientWeighting(smoothing=0.0).reach(model)
+    assert near == PAPER.reach(model) + 1  # back through one 3x3 convolution
+    assert GradientWeighting("ssim", smoothing=0.0).reach(model) == near + 10
+    assert GradientWeighting(lambda u, x: jnp.sum(u - x)).reach(model) is None
+    assert replace(PAPER, loss=lambda u, x: jnp.mean(u - x, axis=-1)).reach(model) is None
 
 
 def test_the_halo_of_ifcnn_is_what_its_filters_reach(ifcnn_variables):
@@ -125,10 +126,10 @@ def test_the_halo_of_ifcnn_is_what_its_filters_reach(ifcnn_variables):
     encode = jax.jit(lambda x: model.encode(variables, x)[0])
     decode = jax.jit(lambda z: model.decode(variables, z))
     changed = jnp.any(encode(base) != encode(touched), axis=-1)
-    assert reach(changed) == model.halo[0]
+    assert reach(changed) == model.facts.halo[0]
     latent = jnp.full((21, 21, 64), 0.5)
     other = latent.at[10, 10].add(1)
-    assert reach(jnp.any(decode(latent) != decode(other), axis=-1)) == model.halo[1]
+    assert reach(jnp.any(decode(latent) != decode(other), axis=-1)) == model.facts.halo[1]
 
 
 def reach(changed):

@@ -134,9 +134,18 @@ def test_the_best_of_many_sources_stays_within_its_bound():
 
 
 def test_options_left_out_come_from_the_recipe():
-    recipe = LossWeighting("l1", 3.0, "black", "mixed", "sigmoid", "proportional", "negative", 3.0)
-    assert LossWeighting().resolve(recipe) == recipe
-    own = LossWeighting(scale=0.0, loss="mse").resolve(recipe)
+    recipe = LossWeighting(
+        "l1",
+        scale=3.0,
+        component="black",
+        space="mixed",
+        form="sigmoid",
+        normalization="proportional",
+        correlation="negative",
+        smoothing=3.0,
+    )
+    assert LossWeighting().complete(recipe) == recipe
+    own = LossWeighting(scale=0.0, loss="mse").complete(recipe)
     assert (own.loss, own.scale, own.component) == ("mse", 0.0, "black")
 
 
@@ -150,7 +159,7 @@ def test_the_scale_is_traced_and_the_names_are_static():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "ssim"}, "loss is one of 'mse', 'l1'; got 'ssim'"),
+        ({"loss": "ssim"}, "loss is one of 'mse', 'l1' or a function of component and source; got 'ssim'"),
         ({"component": "both"}, "component is one of 'alone', 'scaled', 'black', 'fused'; got 'both'"),
         ({"space": "lab"}, "space is one of 'image', 'normalized', 'mixed'; got 'lab'"),
         ({"form": "cubic"}, "form is one of 'exp', 'linear', 'sigmoid', 'log'; got 'cubic'"),

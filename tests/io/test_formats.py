@@ -125,10 +125,14 @@ def test_nothing_is_run_to_read_an_image(tmp_path):
     (tmp_path / "gs").chmod(0o755)
     path = tmp_path / "a.png"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
-    script = (
-        "import sys\nfrom ttd_jax.io.images import read_image\ntry:\n    read_image(sys.argv[1])\nexcept ValueError as e:\n"
-        "    print(e)"
-    )
+    script = """
+import sys
+from ttd_jax.io.images import read_image
+try:
+    read_image(sys.argv[1])
+except ValueError as error:
+    print(error)
+"""
     environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(
         [sys.executable, "-c", script, path], env=environment, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""What a file says of its size is looked at before its pixels are read, in every format, against a limit that can be raised."""
+"""What a file says of its size is looked at before its pixels are read, in every format; the limit can be raised."""
 
 import struct
 import tracemalloc

@@ -1,6 +1,8 @@
 """Pretrained fusion networks by name, and their loading from checkpoints."""
 
 import os
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,16 @@ import jax
 import jax.numpy as jnp
 
 from ttd_jax.backbones import cddfuse, ifcnn, illumination, mgdn, piafusion, ttdnet
+from ttd_jax.backbones.recipes import recipes_as_data, recipes_of
 from ttd_jax.backbones.spec import Backbone, Spec
-from ttd_jax.core.weighting import LossWeighting
 from ttd_jax.errors import CheckpointError, InputError
-from ttd_jax.io.checkpoints import load_variables, read_manifest
+from ttd_jax.io.checkpoints import load_variables, read_manifest, save_checkpoint
 
 BACKBONES: dict[str, Spec] = {module.SPEC.name: module.SPEC for module in (ttdnet, ifcnn, cddfuse, piafusion, mgdn)}
-"""Every backbone by name."""
+"""Every backbone of the package by name."""
+
+GROUP = "ttd_jax.backbones"
+"""Entry points of this group are backbones of other packages: their names, and where their :class:`Spec` is."""
 
 COMPANIONS: dict[str, Spec] = {illumination.SPEC.name: illumination.SPEC}
 """Networks that come with a backbone without being one, by name; they are converted in the same way."""
@@ -27,16 +32,40 @@ DEFAULT_CHECKPOINT = "general"
 
 
 def find_spec(name: str) -> Spec:
-    """The table's row for a backbone.
+    """The table's row for a backbone, of this package or another one.
 
     Raises:
-        InputError: There is no such backbone.
+        InputError: There is no such backbone, or its package does not give a ``Spec`` of this name.
     """
     if name in COMPANIONS:
         raise InputError(f"{name} does not fuse: load it with ttd_jax.backbones.illumination.load_illumination")
-    if name not in BACKBONES:
-        raise InputError(f"backbones are {', '.join(BACKBONES)}; got {name!r}")
-    return BACKBONES[name]
+    if name in BACKBONES:
+        return BACKBONES[name]
+    if name not in backbone_names():
+        raise InputError(f"backbones are {', '.join(backbone_names())}; got {name!r}")
+    return _load_spec(_registered()[name])
+
+
+def backbone_names() -> list[str]:
+    """Names of the backbones of the package, then of those that other packages register."""
+    return [*BACKBONES, *_registered()]
+
+
+@cache
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BACKBONES}
+
+
+@cache
+def _load_spec(point: EntryPoint) -> Spec:
+    where = f"the entry point {point.name} = {point.value} of {GROUP}"
+    try:
+        spec = point.load()
+    except Exception as error:  # whatever the import of another package raises
+        raise InputError(f"{where} cannot be loaded ({type(error).__name__}: {error}): mend that package") from error
+    if not isinstance(spec, Spec) or spec.name != point.name:
+        raise InputError(f"{where} is to be a ttd_jax.Spec named {point.name!r}; got {spec!r:.100}")
+    return spec
 
 
 def bundled_checkpoints() -> dict[str, Path]:
@@ -76,16 +105,13 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
     known = set().union(*spec.presets.values())
     for option in options.keys() - known:
         raise InputError(f"options of {spec.name} are {', '.join(sorted(known)) or 'none'}; got {option!r}")
-    recipes = dict(spec.recipes)
     try:
         for option in manifest["config"].keys() - known:
             raise TypeError(f"{spec.name} has no option {option!r}")
         model = spec.build(**manifest["config"])
-        own = LossWeighting(**manifest.get("recipe") or {})
-    except (TypeError, ValueError) as error:  # an unknown option, or a value that is not among its choices
+        recipes = recipes_of(manifest, spec.recipes)
+    except (TypeError, ValueError, AttributeError) as error:  # an unknown option, or a value not among its choices
         raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({error}): convert it again") from None
-    if recipes:
-        recipes["default"] = own.resolve(recipes["default"])
     model = spec.build(**{**manifest["config"], **options})
     try:
         abstract = spec.abstract(model)
@@ -95,18 +121,55 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
             "convert it again"
         ) from None
     variables = load_variables(folder, abstract)
-    return Backbone(
-        spec.name,
-        model,
-        jax.tree.map(jnp.asarray, variables),
-        recipes,
-        spec.channels,
-        spec.roles,
-        spec.max_sources,
-        spec.raw,
-        spec.result_dtype,
-        manifest,
-    )
+    return Backbone(spec, model, jax.tree.map(jnp.asarray, variables), recipes, manifest)
+
+
+def save_backbone(
+    backbone: Backbone,
+    path: str | os.PathLike,
+    *,
+    preset: str | None = None,
+    config: dict[str, Any] | None = None,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Writes a backbone, its recipes included, as a checkpoint folder that ``load_backbone`` reads.
+
+    Args:
+        backbone: What is saved. To be loaded again its spec must be of this package, or registered by an entry point
+            (docs/bring_your_own_backbone.md).
+        path: Folder to create.
+        preset: Which of the spec's configurations it is; None for its first.
+        config: Options of ``spec.build`` that give the model, if not the preset's.
+        overwrite: Replace an existing folder.
+
+    Returns:
+        The manifest that was written.
+
+    Raises:
+        InputError: The configuration gives another model, a recipe has a loss that is a function, or the folder
+            cannot be written.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_backbone(load_backbone(), f"{folder}/mine")["backbone"]
+        'ttdnet'
+    """
+    spec, old = backbone.spec, backbone.manifest
+    preset = preset or old.get("preset") or spec.default_preset
+    if config is None:
+        config = dict(old.get("config") or spec.presets.get(preset, {}))
+    if spec.build(**config) != backbone.model:
+        raise InputError(f"{spec.name} built with {config} is not this model: pass config, the options that give it")
+    manifest = {
+        "licence": spec.licence,
+        **{name: old[name] for name in ("source", "licence", "ttd_jax") if name in old},
+        "backbone": spec.name,
+        "preset": preset,
+        "config": config,
+        "recipes": recipes_as_data(backbone.recipes),
+    }
+    return save_checkpoint(path, backbone.variables, manifest, overwrite)
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
@@ -115,11 +178,13 @@ def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
             f"checkpoint {folder} is of {manifest['backbone']}, which does not fuse: "
             "load it with ttd_jax.backbones.illumination.load_illumination"
         )
-    if manifest["backbone"] not in BACKBONES:
+    names = backbone_names()
+    if manifest["backbone"] not in names:
         raise CheckpointError(
-            f"checkpoint {folder} is of backbone {manifest['backbone']!r}; this version has {', '.join(BACKBONES)}"
+            f"checkpoint {folder} is of backbone {manifest['backbone']!r}; this version has {', '.join(names)}: "
+            "update ttd-jax, or install the package that brings it"
         )
-    return BACKBONES[manifest["backbone"]]
+    return find_spec(manifest["backbone"])
 
 
 def _checkpoint_folder(name: str | None, checkpoint: str | os.PathLike | None) -> Path:

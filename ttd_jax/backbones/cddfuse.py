@@ -20,6 +20,7 @@ from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.ops.conv import depthwise_conv, reflect_pad
+from ttd_jax.options import Rule
 
 CHANNELS = 64
 HEADS = 8
@@ -140,7 +141,7 @@ class CDDFuse(RuleModel):
     """
 
     network: nn.Module = field(default_factory=CDDFuseNetwork)
-    rule: str = "sum"
+    rule: Rule = "sum"
     residual_of: str = "reference"
     stretch: bool = True
 
@@ -153,17 +154,18 @@ class CDDFuse(RuleModel):
         """Branches of each source, one source after another: peak memory does not grow with M."""
         return jax.lax.map(lambda source: self.network.apply(variables, source, method="encode"), sources)
 
-    def decode(self, variables, latent: Branches, residual=None) -> Float[Array, "H W 1"]:
+    def decode(self, variables, latent: Branches) -> Float[Array, "H W 1"]:
         """The image of merged branches, in [0, 1] by a sigmoid."""
-        return self.network.apply(variables, latent, residual, method="decode")
+        return self.network.apply(variables, latent, method="decode")
+
+    def render(self, variables, latent: Branches, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
+        """The same with the residual before the sigmoid, stretched to [0, 1] if the checkpoint asks for it."""
+        image = self.network.apply(variables, latent, self.residual(sources), method="decode")
+        return min_max_stretch(image) if self.stretch else image
 
     def residual(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"] | None:
         """The reference, nothing, or the sum of all sources."""
         return {"reference": sources[0], "none": None, "sum": jnp.sum(sources, axis=0)}[self.residual_of]
-
-    def finish(self, image: Float[Array, "H W 1"]) -> Float[Array, "H W 1"]:
-        """The image stretched to [0, 1] if the checkpoint asks for it."""
-        return min_max_stretch(image) if self.stretch else image
 
 
 def min_max_stretch(image: Float[Array, "..."], flat: float = 1e-6) -> Float[Array, "..."]:

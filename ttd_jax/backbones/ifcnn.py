@@ -8,7 +8,6 @@ from the same variables inside the compiled function, where they cost next to no
 """
 
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,8 +16,10 @@ from jaxtyping import Array, Float
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
 from ttd_jax.backbones.layers import BATCH_NORM_EPSILON, ReplicateConv, batch_norm
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax.core.model import Facts
+from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.conv import compose, conv, large_enough, mend_border, replicate_conv, replicate_pad
+from ttd_jax.options import Rule
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -68,19 +69,13 @@ class IFCNN(RuleModel):
     """
 
     network: nn.Module = field(default_factory=IFCNNNetwork)
-    rule: str = "max"
+    rule: Rule = "max"
     plain: bool = False
 
-    constant_features: ClassVar[bool] = True
-
     @property
-    def halo(self) -> tuple[int, int]:
-        """7x7 and 3x3 in, 3x3 and 1x1 out."""
-        return 4, 1
-
-    def normalize(self, image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 3"]:
-        """ImageNet's mean subtracted and standard deviation divided out; grey becomes three channels."""
-        return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
+    def facts(self) -> Facts:
+        """7x7 and 3x3 in, 3x3 and 1x1 out; replicate padding keeps a constant image constant."""
+        return Facts(rule=self.rule, halo=(4, 1), constant_features=True, normalize=normalize)
 
     def encode(self, variables, sources: Float[Array, "M H W C"]) -> Float[Array, "M H W 64"]:
         """Features of each source, grey or RGB in [0, 1].
@@ -89,7 +84,7 @@ class IFCNN(RuleModel):
         sources. Only the outermost pixels differ, since both layers extend their own input: there it is layer by layer.
         """
         if self.plain or not large_enough(sources, 5):
-            return super().encode(variables, self.normalize(sources))
+            return super().encode(variables, normalize(sources))
         sources = sources - 0.5  # smaller numbers, smaller rounding errors
         first = variables["params"]["conv1"]["kernel"] / jnp.array(IMAGENET_STD)[:, jnp.newaxis]
         offset = jnp.sum(first * (jnp.array(IMAGENET_MEAN) - 0.5)[:, jnp.newaxis], axis=(0, 1, 2))
@@ -104,7 +99,7 @@ class IFCNN(RuleModel):
         y = conv(replicate_pad(sources, 4), compose(first, second))
         return nn.relu(mend_border(y, sources, border, context=5) + bias)
 
-    def decode(self, variables, latent: Float[Array, "H W 64"], residual=None) -> Float[Array, "H W 3"]:
+    def decode(self, variables, latent: Float[Array, "H W 64"]) -> Float[Array, "H W 3"]:
         """The RGB image of a latent, in image space."""
         std, mean = jnp.array(IMAGENET_STD), jnp.array(IMAGENET_MEAN)
         if self.plain:
@@ -113,6 +108,11 @@ class IFCNN(RuleModel):
         last = variables["params"]["conv4"]
         to_image, offset = last["kernel"][0, 0] * std, last["bias"] * std + mean
         return replicate_conv(latent, kernel, 1, lambda y: nn.relu(y + bias) @ to_image + offset)
+
+
+def normalize(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 3"]:
+    """ImageNet's mean subtracted and standard deviation divided out; grey becomes three channels."""
+    return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
 
 
 def _folded(variables, block: str) -> tuple[Float[Array, "3 3 64 64"], Float[Array, "64"]]:
@@ -126,7 +126,7 @@ def _abstract(model: IFCNN):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 3)))
 
 
-_FITTED = LossWeighting("l1", 1.0, "black", "mixed", "exp", "softmax", "negative", 0.0)
+_FITTED = replace(PAPER, loss="l1", component="black", space="mixed")
 """The reading of the formula that comes closest to the paper's printed results."""
 
 _DEFAULT = replace(_FITTED, form="log", smoothing=4.0)
@@ -135,7 +135,7 @@ _RECIPES = {
     "default": _DEFAULT,
     "vif": replace(_DEFAULT, scale=1.5),
     "medical": replace(_DEFAULT, scale=1.5),
-    "exposure": LossWeighting("l1", 10.0, "fused", "image", "exp", "softmax", "negative", 4.0),
+    "exposure": replace(PAPER, loss="l1", scale=10.0, component="fused", smoothing=4.0),
     "focus": replace(_DEFAULT, scale=0.5),
     "fitted": _FITTED,
     "paper": PAPER,

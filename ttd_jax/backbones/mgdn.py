@@ -15,10 +15,11 @@ import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
+from ttd_jax.backbones.adapter import NetworkModel, abstract_variables
 from ttd_jax.backbones.guided import GuidedBlock
 from ttd_jax.backbones.layers import Conv3x3, in_turn, layer_norm
 from ttd_jax.backbones.spec import Spec
+from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 
@@ -119,7 +120,7 @@ class Guided:
 
 
 @dataclass(frozen=True)
-class MGDN(ConcatenationModel):
+class MGDN(NetworkModel):
     """MGDN as a fusion model.
 
     Attributes:
@@ -139,6 +140,8 @@ class MGDN(ConcatenationModel):
     task: str = "focus"
     mirror: bool = False
     standardize: bool = False
+
+    facts = Facts(rule="concatenation", independent=False)
 
     def __post_init__(self):
         if self.task not in TASKS:
@@ -170,9 +173,9 @@ class MGDN(ConcatenationModel):
             return features
         if weights.shape[1:3] == features.size:
             weights = jnp.stack([self._pad(weight) for weight in weights])
-        return replace(features, maps=self.gain(len(weights)) * weights * features.maps)
+        return replace(features, maps=self.facts.gain(len(weights)) * weights * features.maps)
 
-    def decode(self, variables, latent: Guided, residual=None) -> Float[Array, "H W K"]:
+    def decode(self, variables, latent: Guided) -> Float[Array, "H W K"]:
         """The image of merged maps without the padding; RGB, depth, or linear radiance by task."""
         height, width = latent.size
         image = self.network.apply(variables, latent.maps, latent.anchor, method="decode")[:height, :width]

@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.adapter import ConcatenationModel, abstract_variables
+from ttd_jax.backbones.adapter import NetworkModel, abstract_variables
 from ttd_jax.backbones.layers import Conv3x3, KernelAndBias, PointwiseConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
+from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 from ttd_jax.ops.conv import conv, reflect_pad
@@ -131,10 +132,12 @@ class PIAFusionNetwork(nn.Module):
 
 
 @dataclass(frozen=True)
-class PIAFusion(ConcatenationModel):
+class PIAFusion(NetworkModel):
     """PIAFusion as a fusion model of a grey visible and an infrared image, in this order."""
 
     network: nn.Module = field(default_factory=PIAFusionNetwork)
+
+    facts = Facts(rule="concatenation", independent=False)
 
     def encode(self, variables, sources: Float[Array, "M H W 1"]) -> Float[Array, "M H W 128"]:
         """Features of both branches.
@@ -150,7 +153,7 @@ class PIAFusion(ConcatenationModel):
         """The branches side by side, each times its weight times 2."""
         if weights is None:
             return {"maps": features, "used": jnp.array([True, True])}
-        return {"maps": self.gain(2) * weights * features, "used": jnp.any(weights != 0, axis=(1, 2, 3))}
+        return {"maps": self.facts.gain(2) * weights * features, "used": jnp.any(weights != 0, axis=(1, 2, 3))}
 
 
 def _abstract(model: PIAFusion):

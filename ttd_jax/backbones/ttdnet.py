@@ -18,7 +18,9 @@ from jaxtyping import Array, Float
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
 from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.weighting import PAPER, LossWeighting
+from ttd_jax.core.model import Facts
+from ttd_jax.core.weighting import PAPER
+from ttd_jax.options import Rule
 
 Moments: TypeAlias = dict[str, Array]
 """``first`` and ``second`` moments (..., H, W, 1 + K): of the image, then of K features."""
@@ -87,12 +89,12 @@ class TTDNetwork(nn.Module):
 class TTDNet(RuleModel):
     """TTDNet as a fusion model: one channel, mean rule."""
 
-    rule: str = "mean"
+    rule: Rule = "mean"
 
     @property
-    def halo(self) -> tuple[int, int]:
-        """The sum of the dilations, one for the stem, and two for the decoder's first and last layer."""
-        return 1 + sum(self.network.encoder), 2 + sum(self.network.decoder)
+    def facts(self) -> Facts:
+        """It looks as far as the sum of the dilations, one for the stem, and two for the decoder's outer layers."""
+        return Facts(rule=self.rule, halo=(1 + sum(self.network.encoder), 2 + sum(self.network.decoder)))
 
     def merge(self, features: Moments, weights: Float[Array, "M H W 1"] | None = None) -> Latent:
         r"""Weighted moments, and the mixture :math:`1 - \sum_m w_m^2`: 0 for one source alone, 1 - 1/M for the mean."""
@@ -104,7 +106,7 @@ class TTDNet(RuleModel):
 
 
 def build(
-    channels: int = 32, encoder: tuple[int, ...] = (1, 2, 4), decoder: tuple[int, ...] = (2, 1), rule: str = "mean"
+    channels: int = 32, encoder: tuple[int, ...] = (1, 2, 4), decoder: tuple[int, ...] = (2, 1), rule: Rule = "mean"
 ) -> TTDNet:
     """TTDNet of a given width, and dilations of its blocks."""
     return TTDNet(TTDNetwork(channels, tuple(encoder), tuple(decoder)), rule)
@@ -114,7 +116,7 @@ def _abstract(model: TTDNet):
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 1)))
 
 
-WEIGHTING = LossWeighting("l1", 2.0, "alone", "image", "log", "softmax", "negative", 2.0)
+WEIGHTING = replace(PAPER, loss="l1", scale=2.0, form="log", smoothing=2.0)
 """How TTDNet is trained: weights by the inverse square of the smoothed l1 losses."""
 
 SPEC = Spec(

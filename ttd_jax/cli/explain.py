@@ -59,16 +59,14 @@ def run(options: argparse.Namespace) -> int:
     checked = check_sources(sources, range=runtime.settle_reading(options))
     refuse_existing([output], options.overwrite)
     runtime.start_jax(options)
-    fuser = runtime.make_fuser(options)
-    result = fuser(checked, explain=True)
+    result = runtime.make_fuser(options)(checked, explain=True)
     if output:
         import numpy as np
 
         from ttd_jax.figures import explanation_figure
         from ttd_jax.io.images import write_image
 
-        static = runtime.make_fuser(options, backbone=fuser.backbone, weighting="static", recipe=None)(checked)
-        figure = explanation_figure(checked.images, result, static.image)
+        figure = explanation_figure(checked.images, result, result.static)
         write_image(output, np.asarray(figure), overwrite=options.overwrite)
     if options.json:
         print(json.dumps({"output": str(output) if output else None, **result.report}))

@@ -59,6 +59,10 @@ def _in_words(facts: dict[str, Any]) -> str:
     )
 
 
+def _in_pixels(halo: tuple[int, int] | None) -> str:
+    return "looks at the whole image" if halo is None else f"looks {sum(halo)} pixels far"
+
+
 def _facts_of(spec: Any, preset: str) -> dict[str, Any]:
     """What may differ from preset to preset."""
     from dataclasses import asdict
@@ -83,11 +87,11 @@ def gather() -> dict[str, Any]:
     import jax
 
     from ttd_jax import __version__
-    from ttd_jax.backbones import BACKBONES, bundled_checkpoints
+    from ttd_jax.backbones import backbone_names, bundled_checkpoints, find_spec
     from ttd_jax.io.checkpoints import read_manifest
 
     backbones = []
-    for spec in BACKBONES.values():
+    for spec in map(find_spec, backbone_names()):
         model = spec.build(**spec.presets[spec.default_preset])
         by_preset = {preset: _facts_of(spec, preset) for preset in spec.presets}
         backbones.append(
@@ -96,8 +100,8 @@ def gather() -> dict[str, Any]:
                 "title": spec.title,
                 "parameters": by_preset[spec.default_preset]["parameters"],
                 "channels": spec.channels,
-                "reach": "looks at the whole image" if model.halo is None else f"looks {sum(model.halo)} pixels far",
-                "static_rule": spec.static_rule,
+                "reach": _in_pixels(model.facts.halo),
+                "static_rule": spec.static_rule or model.facts.rule,
                 "presets": list(spec.presets),
                 "by_preset": by_preset,
                 "recipes": list(dict.fromkeys(n for p in spec.presets for n in spec.of_preset(p).recipes)),

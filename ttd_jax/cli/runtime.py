@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.errors import InputError
+from ttd_jax.options import Color, Precision, WeightingName, choices
 
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 _EXTRAS = {"gpu": "cuda12", "tpu": "tpu"}
@@ -31,7 +32,7 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that say which fusion is meant."""
     parser.add_argument("--backbone", help="fusion network (default: the one in the package)")
     parser.add_argument("--checkpoint", metavar="DIR", help="its checkpoint folder")
-    parser.add_argument("--weighting", choices=("loss", "gradient", "static"), default="loss", help="default: loss")
+    parser.add_argument("--weighting", choices=choices(WeightingName), default="loss", help="default: loss")
     parser.add_argument(
         "--channel",
         type=_channel,
@@ -41,13 +42,13 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--recipe", help="named weighting recipe of the backbone (see ttd-jax info)")
     parser.add_argument(
         "--color",
-        choices=("auto", "luma", "rgb", "gray"),
+        choices=choices(Color),
         default="auto",
         help="auto keeps colour if any source has it (default)",
     )
     parser.add_argument(
         "--precision",
-        choices=("float32", "bfloat16"),
+        choices=choices(Precision),
         default="float32",
         help="of the products in the network (default: float32)",
     )
@@ -59,9 +60,9 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         "--range",
         nargs=2,
         action="append",
-        metavar=("[SOURCE=]LOW", "HIGH"),
+        metavar=("LOW", "HIGH"),
         help="the values that become black and white, of every source or of one: --range 0 4095 for 12 bits in 16, "
-        "--range mri=0 4095; can come repeatedly",
+        "--range mri=0 4095 for one source; can come repeatedly",
     )
     parser.add_argument(
         "--max-pixels", type=int, metavar="N", help="read pictures of up to N pixels (default: 178956970)"

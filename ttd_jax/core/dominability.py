@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ttd_jax.core.losses import RECONSTRUCTION_LOSSES
-from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import GradientWeighting, LossWeighting, smoothing_radius
+from ttd_jax.core.losses import reconstruction_loss
+from ttd_jax.core.model import FusionModel, Variables, check_image
+from ttd_jax.core.scoring import Scoring, smoothing_radius
 from ttd_jax.ops.filters import gaussian_kernel, local_mean
+from ttd_jax.options import Component, Form, Space
 
 LOSS_FLOOR = 1 / 255
 """Losses below one level of 8 bits do not count for ``form="log"``."""
@@ -24,7 +25,7 @@ def uni_source_components(
     variables: Variables,
     sources: Float[Array, "M H W C"],
     features: PyTree,
-    kind: str = "alone",
+    kind: Component = "alone",
 ) -> Float[Array, "M H W K"]:
     """The image decoded from each source alone, without the model's residual.
 
@@ -42,31 +43,35 @@ def uni_source_components(
         One component per source, in image space, not clipped.
     """
     count = sources.shape[0]
+
+    def decode(latent: PyTree) -> Array:
+        image = model.decode(variables, latent)
+        check_image(model, "decode", image, sources.shape[1:3])
+        return image
+
     if kind == "fused":
-        fused = model.decode(variables, model.merge(features))
+        fused = decode(model.merge(features))
         return jnp.broadcast_to(fused, (count, *fused.shape))
     stack_of = component_stacks(model, variables, sources, features, kind)
-    return jax.lax.map(
-        lambda m: model.decode(variables, merge_component(model, stack_of(m), m, count, kind)), jnp.arange(count)
-    )
+    return jax.lax.map(lambda m: decode(merge_component(model, stack_of(m), m, count, kind)), jnp.arange(count))
 
 
 def component_stacks(
-    model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], features: PyTree, kind: str
+    model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], features: PyTree, kind: Component
 ) -> Callable[[Array], PyTree]:
     """From the index of a source to the M features that its component is merged from; see uni_source_components."""
 
     def beside(m: Array, partner: PyTree | None) -> PyTree:
-        if model.independent:
+        if model.facts.independent:
             return _replace_others(features, m, partner)
         return model.encode(variables, _replace_others(sources, m, partner))
 
     black = None
     if kind == "black":
         blank = jnp.zeros_like(sources[0])
-        if getattr(model, "constant_features", False):  # one pixel stands for all
+        if model.facts.constant_features:  # one pixel stands for all
             blank = blank[:1, :1]
-        black = _only(model.encode(variables, blank[jnp.newaxis])) if model.independent else blank
+        black = _only(model.encode(variables, blank[jnp.newaxis])) if model.facts.independent else blank
     ways: dict[str, Callable[[Array], PyTree]] = {
         "alone": lambda m: features,
         "scaled": partial(beside, partner=None),
@@ -76,16 +81,16 @@ def component_stacks(
     return ways[kind]
 
 
-def merge_component(model: FusionModel, stack: PyTree, m: Array, count: int, kind: str) -> PyTree:
+def merge_component(model: FusionModel, stack: PyTree, m: Array, count: int, kind: Component) -> PyTree:
     """The latent of source m's component: entry m of the stack without gain if ``"alone"``, else its static fusion."""
     if kind != "alone":
         return model.merge(stack)
     dtype = jax.tree.leaves(stack)[0].dtype
-    if model.independent:  # the others' features need not be read
+    if model.facts.independent:  # the others' features need not be read
         own = jax.tree.map(lambda leaf: leaf[m][jnp.newaxis], stack)
-        return model.merge(own, jnp.full((1, 1, 1, 1), 1 / model.gain(1), dtype))
+        return model.merge(own, jnp.full((1, 1, 1, 1), 1 / model.facts.gain(1), dtype))
     only_m = jax.nn.one_hot(m, count, dtype=dtype)[:, None, None, None]
-    return model.merge(stack, only_m / model.gain(count))
+    return model.merge(stack, only_m / model.facts.gain(count))
 
 
 def _only(stack: PyTree) -> PyTree:
@@ -106,25 +111,25 @@ def reconstruction_losses(
     model: FusionModel,
     components: Float[Array, "M H W K"],
     sources: Float[Array, "M H W C"],
-    weighting: LossWeighting,
+    weighting: Scoring,
 ) -> Float[Array, "M H W"]:
     """How far each component is from its source, measured as ``weighting.loss`` and ``weighting.space`` say."""
-    return RECONSTRUCTION_LOSSES[str(weighting.loss)](*in_space(model, components, sources, str(weighting.space)))
+    return reconstruction_loss(weighting.loss)(*in_space(model, components, sources, weighting.space))
 
 
 def in_space(
-    model: FusionModel, components: Float[Array, "*M H W K"], sources: Float[Array, "*M H W C"], space: str
+    model: FusionModel, components: Float[Array, "*M H W K"], sources: Float[Array, "*M H W C"], space: Space
 ) -> tuple[Float[Array, "*M H W K"], Float[Array, "*M H W D"]]:
     """Components and sources as they are compared in ``"image"``, ``"normalized"`` or ``"mixed"`` space."""
     if space != "image":
-        components = model.normalize(components)
+        components = model.facts.normalize(components)
     if space == "normalized":
-        sources = model.normalize(sources)
+        sources = model.facts.normalize(sources)
     return components, sources
 
 
 def relative_dominability(
-    losses: Float[Array, "M H W"], scale: Float[Array, ""] | float = 1.0, form: str = "exp"
+    losses: Float[Array, "M H W"], scale: Float[Array, ""] | float = 1.0, form: Form = "exp"
 ) -> Float[Array, "M H W"]:
     r"""The score before the softmax (TTD, Eq. 6 and Table 4): larger where a source explains itself better.
 
@@ -141,17 +146,15 @@ def relative_dominability(
     return {"exp": jnp.exp, "linear": lambda x: x, "sigmoid": jax.nn.sigmoid}[form](exponent)
 
 
-def weights_from_losses(
-    losses: Float[Array, "M H W"], weighting: LossWeighting | GradientWeighting
-) -> Float[Array, "M H W"]:
+def weights_from_losses(losses: Float[Array, "M H W"], weighting: Scoring) -> Float[Array, "M H W"]:
     r"""Fusion weights over the sources (TTD, Eq. 6): :math:`w_m = e^{d_m} / \sum_i e^{d_i}`.
 
     With ``normalization="proportional"`` :math:`w_m = d_m / \sum_i d_i`, with ``"none"`` :math:`w_m = d_m`,
     which do not sum to 1 (Table 5). ``correlation="positive"`` negates the score: for two sources it exchanges
     their weights. With ``smoothing`` the losses are filtered first.
     """
-    losses = smooth_losses(losses, float(weighting.smoothing or 0))
-    score = relative_dominability(losses, weighting.scale, str(weighting.form))
+    losses = smooth_losses(losses, weighting.smoothing)
+    score = relative_dominability(losses, weighting.scale, weighting.form)
     if weighting.normalization == "none":
         return score
     if weighting.normalization == "proportional":

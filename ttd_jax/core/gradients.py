@@ -6,7 +6,7 @@ the order of ``jax.tree.leaves``.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Int, PyTree
 from ttd_jax.core.dominability import component_stacks, in_space, merge_component
 from ttd_jax.core.losses import FUSION_LOSSES
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import GradientWeighting
+from ttd_jax.core.scoring import Scoring
 from ttd_jax.errors import InputError
 from ttd_jax.ops.filters import gaussian_kernel, local_mean
 
@@ -32,7 +32,7 @@ def component_gradients(
     variables: Variables,
     sources: Float[Array, "M H W C"],
     features: PyTree,
-    weighting: GradientWeighting,
+    weighting: Scoring,
 ) -> tuple[Float[Array, "M H W K"], Float[Array, "M H W F"]]:
     r"""Components, and the size of the loss's derivative with respect to every channel of their sources' features.
 
@@ -54,7 +54,7 @@ def component_gradients(
         InputError: The network has no feature maps of single sources, or the loss is not one number.
     """
     count, *size = sources.shape[:3]
-    kind, loss = str(weighting.component), total_loss(weighting.loss)
+    kind, loss = weighting.component, total_loss(weighting.loss)
     stack_of = component_stacks(model, variables, sources, features, kind)
 
     def measure(m: Array) -> tuple[Array, Array]:
@@ -65,7 +65,7 @@ def component_gradients(
             filled = dict(enumerate(leaves)) | dict(zip(positions, maps, strict=True))
             stack = jax.tree.unflatten(tree, filled.values())
             component = model.decode(variables, merge_component(model, stack, m, count, kind))
-            return loss(*in_space(model, component, sources[m], str(weighting.space))), component
+            return loss(*in_space(model, component, sources[m], weighting.space)), component
 
         slopes, component = jax.grad(decoded, has_aux=True)([leaves[i] for i in positions])
         own = [jnp.sum(slope, axis=0) if kind == "scaled" else slope[m] for slope in slopes]
@@ -137,7 +137,7 @@ class ChannelSums(NamedTuple):
 
 
 def channel_sums(
-    magnitudes: Float[Array, "M H W F"], sources: Float[Array, "M H W C"], rows: Bool[Array, " H"], score: bool
+    magnitudes: Float[Array, "M H W F"], sources: Float[Array, "M H W C"], rows: Bool[Array, " H"], *, score: bool
 ) -> ChannelSums:
     r"""The sums over some rows.
 
@@ -170,7 +170,7 @@ def channel_sums(
     )
 
 
-def channel_mix(weighting: GradientWeighting, sums: ChannelSums) -> tuple[Float[Array, " F"], Int[Array, ""] | None]:
+def channel_mix(channel: Any, sums: ChannelSums) -> tuple[Float[Array, " F"], Int[Array, ""] | None]:
     """What each channel's gradient is multiplied by before they are added up, and the channel if ``"auto"`` chose it.
 
     Each chosen channel is divided by its mean and by the number of chosen ones. A channel whose gradient is zero
@@ -179,16 +179,13 @@ def channel_mix(weighting: GradientWeighting, sums: ChannelSums) -> tuple[Float[
     channels = len(sums.size)
     mean = sums.size / sums.values
     inverse = jnp.where(mean == 0, 0, 1 / jnp.where(mean == 0, 1, mean))
-    if weighting.channel == "mean":
+    word = channel if isinstance(channel, str) else None
+    if word == "mean":
         return inverse / channels, None
-    index = (
-        jnp.argmax(channel_scores(sums))
-        if weighting.channel == "auto"
-        else jnp.atleast_1d(jnp.asarray(weighting.channel))
-    )
+    index = jnp.argmax(channel_scores(sums)) if word == "auto" else jnp.atleast_1d(jnp.asarray(channel))
     chosen = jnp.mean(jnp.atleast_2d(jax.nn.one_hot(index, channels, dtype=mean.dtype)), axis=0)
     known = jnp.all((index >= 0) & (index < channels))
-    return jnp.where(known, chosen * inverse, jnp.nan), index if weighting.channel == "auto" else None
+    return jnp.where(known, chosen * inverse, jnp.nan), index if word == "auto" else None
 
 
 def channel_scores(sums: ChannelSums) -> Float[Array, " F"]:

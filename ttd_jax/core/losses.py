@@ -6,10 +6,12 @@ source repeated.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ttd_jax.errors import InputError
 from ttd_jax.ops.filters import gaussian_kernel, local_moments, sobel
 
 _WINDOW = gaussian_kernel(11, 1.5)
@@ -27,6 +29,32 @@ def absolute_error(component: Float[Array, "*B H W C"], source: Float[Array, "*B
 
 RECONSTRUCTION_LOSSES: dict[str, Callable[..., Array]] = {"mse": squared_error, "l1": absolute_error}
 """Loss by the name that :class:`~ttd_jax.core.weighting.LossWeighting` takes."""
+
+
+def reconstruction_loss(loss: str | Callable) -> Callable[[Array, Array], Float[Array, "M H W"]]:
+    """The loss of every source of a stack: a named one, or a function of the user's from one component and source.
+
+    Raises:
+        InputError: Once it is called: the function returned no map of the image.
+    """
+    if isinstance(loss, str):
+        return RECONSTRUCTION_LOSSES[loss]
+    return partial(_own_losses, loss)
+
+
+def _own_losses(
+    loss: Callable, components: Float[Array, "M H W C"], sources: Float[Array, "M H W #C"]
+) -> Float[Array, "M H W"]:
+    maps = [loss(u, jnp.broadcast_to(x, u.shape)) for u, x in zip(components, sources, strict=True)]
+    for one in maps:
+        shape, dtype = jnp.shape(one), jnp.result_type(one)
+        if shape != components.shape[1:3] or not jnp.issubdtype(dtype, jnp.floating):
+            name = getattr(loss, "__name__", repr(loss))
+            raise InputError(
+                f"a loss returns one real number a pixel, (H, W) = {components.shape[1:3]}, for component and source; "
+                f"{name} returned {dtype} of shape {shape}: take the mean over the channels only"
+            )
+    return jnp.stack(maps)
 
 
 def structural_dissimilarity(

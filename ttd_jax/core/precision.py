@@ -15,29 +15,27 @@ import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
 from jaxtyping import Array, Float, PyTree
 
-from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.model import Facts, FusionModel, Variables
 from ttd_jax.errors import InputError
-
-PRECISIONS = ("float32", "bfloat16")
-"""What the products of a network may be computed in."""
+from ttd_jax.options import Precision, choices
 
 _PRODUCTS = (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
 
-def with_precision(model: FusionModel, precision: str) -> FusionModel:
+def with_precision(model: FusionModel, precision: Precision) -> FusionModel:
     """The model, computed in this precision.
 
     Raises:
         InputError: There is no such precision.
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision is one of {', '.join(PRECISIONS)}; got {precision!r}")
+    if precision not in choices(Precision):
+        raise InputError(f"precision is one of {', '.join(choices(Precision))}; got {precision!r}")
     return model if precision == "float32" else RoundedModel(model)
 
 
 @dataclass(frozen=True)
 class RoundedModel:
-    """A fusion model with the products of its ``encode`` and ``decode`` in bfloat16.
+    """A fusion model with the products of its ``encode``, ``decode`` and ``render`` in bfloat16.
 
     Attributes:
         model: The model itself; everything else is as it says.
@@ -46,49 +44,25 @@ class RoundedModel:
     model: FusionModel
 
     @property
-    def independent(self) -> bool:
+    def facts(self) -> Facts:
         """As the model's."""
-        return self.model.independent
-
-    @property
-    def uniform_is_static(self) -> bool:
-        """As the model's."""
-        return self.model.uniform_is_static
-
-    @property
-    def halo(self) -> tuple[int, int] | None:
-        """As the model's."""
-        return self.model.halo
-
-    def gain(self, sources: int) -> float:
-        """As the model's."""
-        return self.model.gain(sources)
-
-    def normalize(self, image: Float[Array, "... H W C"]) -> Float[Array, "... H W C"]:
-        """As the model's."""
-        return self.model.normalize(image)
+        return self.model.facts
 
     def encode(self, variables: Variables, sources: Float[Array, "M H W C"]) -> PyTree:
         """Features of all sources, float32, of products in bfloat16."""
         return round_products(self.model.encode)(variables, sources)
 
-    def merge(self, features: PyTree, weights: Float[Array, "M H W 1"] | None = None) -> PyTree:
+    def merge(self, features: PyTree, weights: PyTree = None) -> PyTree:
         """As the model's, in float32."""
         return self.model.merge(features, weights)
 
-    def decode(
-        self, variables: Variables, latent: PyTree, residual: Float[Array, "H W C"] | None = None
-    ) -> Float[Array, "H W C"]:
+    def decode(self, variables: Variables, latent: PyTree) -> Float[Array, "H W K"]:
         """The image of a latent, float32, of products in bfloat16."""
-        return round_products(self.model.decode)(variables, latent, residual)
+        return round_products(self.model.decode)(variables, latent)
 
-    def residual(self, sources: Float[Array, "M H W C"]) -> Float[Array, "H W C"] | None:
-        """As the model's."""
-        return self.model.residual(sources)
-
-    def finish(self, image: Float[Array, "H W C"]) -> Float[Array, "H W C"]:
-        """As the model's."""
-        return self.model.finish(image)
+    def render(self, variables: Variables, latent: PyTree, sources: Float[Array, "M H W C"]) -> Float[Array, "H W K"]:
+        """The fused image of a latent, likewise."""
+        return round_products(self.model.render)(variables, latent, sources)
 
 
 def round_products(function: Callable[..., PyTree]) -> Callable[..., PyTree]:

@@ -34,17 +34,23 @@ def fuse_in_strips(
         first = jnp.minimum(index * rows, height - rows)
         top = jnp.clip(first - halo, 0, height - window)
         part = fuse(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1))
-        part = part._replace(image=part.image[jnp.newaxis])
-        return jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first - top, rows, axis=1), part)
+        maps = part._replace(image=part.image[jnp.newaxis], found=None)
+        maps = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first - top, rows, axis=1), maps)
+        return maps._replace(found=part.found)  # of the whole image: the same in every strip
 
     def place(index: Array, whole: Fused) -> Fused:
         first = jnp.minimum(index * rows, height - rows)
-        return jax.tree.map(
-            lambda a, part: jax.lax.dynamic_update_slice_in_dim(a, part, first, axis=1), whole, strip(index)
+        part = strip(index)
+        maps = jax.tree.map(
+            lambda a, own: jax.lax.dynamic_update_slice_in_dim(a, own, first, axis=1),
+            whole._replace(found=None),
+            part._replace(found=None),
         )
+        return maps._replace(found=part.found)
 
     shapes = jax.eval_shape(strip, 0)
-    empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], height, *s.shape[2:]), s.dtype), shapes)
+    empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], height, *s.shape[2:]), s.dtype), shapes._replace(found=None))
+    empty = empty._replace(found=jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes.found))
     whole = jax.lax.fori_loop(0, -(-height // rows), place, empty)
     return whole._replace(image=whole.image[0])
 

@@ -1,53 +1,42 @@
-"""How fusion weights are obtained, as small immutable records.
+"""How fusion weights are obtained, as small immutable records: by losses, by gradients, or by the network's own rule.
 
-An option left at None comes from the backbone's recipe. The records are pytrees: numbers are traced, so a new
+An option left open comes from the backbone's recipe. The records are pytrees: numbers are traced, so a new
 scale recompiles nothing; names are static.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import KW_ONLY, dataclass, fields, replace
 from functools import partial
-from numbers import Integral, Real
-from typing import Any, Literal, TypeAlias, get_args
+from numbers import Integral
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass, register_pytree_node
+from jax.tree_util import register_dataclass, register_pytree_node, register_static
 
-from ttd_jax.core.losses import FUSION_LOSSES, RECONSTRUCTION_LOSSES
+from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
+from ttd_jax.core.gradients import DETAIL_REACH, channel_mix, channel_sums, component_gradients, count_channels
+from ttd_jax.core.losses import FUSION_LOSSES, LOSS_REACH, RECONSTRUCTION_LOSSES
+from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.protocol import Weighed, Weighting, plain, plain_found
+from ttd_jax.core.scoring import CHOICES, OPEN, Scoring
 from ttd_jax.errors import InputError
-
-Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
-Space: TypeAlias = Literal["image", "normalized", "mixed"]
-Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
-Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
-Rule: TypeAlias = Literal["max", "mean", "sum"]
-Correlation: TypeAlias = Literal["negative", "positive"]
-
-_CHOICES = {
-    "component": get_args(Component),
-    "space": get_args(Space),
-    "form": get_args(Form),
-    "normalization": get_args(Normalization),
-    "correlation": get_args(Correlation),
-}
+from ttd_jax.options import FusionLoss, ReconstructionLoss, Rule, check_rule
 
 
-_OTHER_NAMES = {"isolate": "alone", "duplicate": "scaled"}
-"""What the two components are called for a network with one branch per source."""
-
-
-@partial(register_dataclass, data_fields=("scale",), meta_fields=("loss", *_CHOICES, "smoothing"))
+@partial(register_dataclass, data_fields=("scale",), meta_fields=("loss", *CHOICES, "smoothing"))
 @dataclass(frozen=True)
-class LossWeighting:
+class LossWeighting(Scoring, Weighting):
     """Weights from reconstruction losses (TTD, Eq. 6).
 
     With component ``u_m`` and source ``x_m``, ``loss_m = |u_m - x_m|`` per pixel, and by default
     ``weights = softmax_m(exp(-scale * loss_m))``.
 
     Attributes:
-        loss: ``"mse"`` (squared) or ``"l1"`` (absolute), averaged over channels.
+        loss: ``"mse"`` (squared) or ``"l1"`` (absolute), averaged over channels; or a function of your own, from
+            component and source, both ``(H, W, K)``, to a map ``(H, W)``, written in ``jax.numpy``. With a function
+            of your own the whole image is computed at once, since it may look anywhere.
         scale: The factor before the loss; 1 is the paper's formula, 50 its released code.
         component: What stands for one source alone: ``"alone"``, D(E(x)), the paper's text; ``"scaled"``, the
             static fusion of M copies of x; ``"black"``, the static fusion of x with M - 1 black images;
@@ -69,28 +58,39 @@ class LossWeighting:
         10.0
     """
 
-    loss: str | None = None
-    scale: Any = None
-    component: str | None = None
-    space: str | None = None
-    form: str | None = None
-    normalization: str | None = None
-    correlation: str | None = None
-    smoothing: float | int | None = None
+    loss: ReconstructionLoss | Callable = OPEN
 
     def __post_init__(self):
-        if self.loss not in (None, *RECONSTRUCTION_LOSSES):
-            raise InputError(f"loss is one of {', '.join(map(repr, RECONSTRUCTION_LOSSES))}; got {self.loss!r}")
-        _check_options(self)
+        if self.loss is not OPEN and not callable(self.loss) and self.loss not in RECONSTRUCTION_LOSSES:
+            names = ", ".join(map(repr, RECONSTRUCTION_LOSSES))
+            raise InputError(f"loss is one of {names} or a function of component and source; got {self.loss!r}")
+        super().__post_init__()
 
-    def resolve(self, recipe: "LossWeighting") -> "LossWeighting":
-        """The same with every option that is None taken from ``recipe``."""
-        missing = {f.name: getattr(recipe, f.name) for f in fields(self) if getattr(self, f.name) is None}
-        return replace(self, **missing)
+    def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
+        """Components, their distances from the sources, and the weights that follow (TTD, Eq. 6)."""
+        components = uni_source_components(model, variables, sources, features, self.component)
+        losses = reconstruction_losses(model, components, sources, self)
+        return Weighed(components, losses, weights_from_losses(losses, self))
+
+    def reach(self, model: FusionModel) -> int | None:
+        """As far as encoder, two decoders and the smoothing look; None with a loss of your own."""
+        return None if callable(self.loss) else self.local_reach(model)
+
+    def check_losses(self, losses) -> None:
+        """Refuses losses of a function of the user's that are not numbers."""
+        if callable(self.loss) and not np.isfinite(losses).all():
+            raise InputError(
+                f"the losses of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of the "
+                "pixels: use a loss that is finite for all images"
+            )
+
+    def describe(self, found: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
+        """Every option as plain data."""
+        return _describe(self, found)
 
 
 @dataclass(frozen=True)
-class GradientWeighting:
+class GradientWeighting(Scoring, Weighting):
     """Weights from the gradients of a loss with respect to the sources' features (TTD, section 5.3, Eq. 7).
 
     Component ``u_m`` is decoded from features ``f_m``; ``g_m`` is the size of the derivative of the loss of ``u_m``
@@ -124,47 +124,92 @@ class GradientWeighting:
         58
     """
 
-    loss: str | Callable = "mse"
+    loss: FusionLoss | Callable = "mse"
+    _: KW_ONLY
     scale: Any = 1.0
     channel: Any = "mean"
-    component: str | None = None
-    space: str | None = None
-    form: str | None = None
-    normalization: str | None = None
-    correlation: str | None = None
-    smoothing: float | int | None = None
+
+    surveys = True  # the mean of a channel, and which channel is best, are facts about the whole image
 
     def __post_init__(self):
         if not callable(self.loss) and self.loss not in FUSION_LOSSES:
             names = ", ".join(map(repr, FUSION_LOSSES))
             raise InputError(f"loss is one of {names} or a function of component and source; got {self.loss!r}")
-        _check_options(self)
+        super().__post_init__()
         if not _is_channel(self.channel):
             raise InputError(
                 f"channel is an index of at least 0, a list of them, 'mean' or 'auto'; got {self.channel!r}"
             )
 
-    def resolve(self, recipe: LossWeighting) -> "GradientWeighting":
-        """The same with every option that is None taken from ``recipe``; loss and scale are never its."""
-        missing = {f.name: getattr(recipe, f.name) for f in fields(self) if getattr(self, f.name) is None}
-        return replace(self, **missing)
+    def complete(self, recipe: Scoring | None) -> "GradientWeighting":
+        """The same with every option that is open taken from ``recipe``; loss and scale are never its."""
+        complete = super().complete(recipe)
+        words = isinstance(complete.channel, str)
+        return complete if words else replace(complete, channel=np.asarray(complete.channel, np.int32))
+
+    def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
+        """Components, the size of their losses' gradients, and the weights that follow (TTD, Eq. 7)."""
+        components, magnitudes = component_gradients(model, variables, sources, features, self)
+        if surveyed is None:
+            surveyed = channel_sums(magnitudes, sources, jnp.ones(sources.shape[1], bool), score=self._chooses)
+        mix, chosen = channel_mix(self.channel, surveyed)
+        losses = jnp.matmul(magnitudes, mix, precision="highest")
+        found = None if chosen is None else {"chosen_channel": chosen}
+        return Weighed(components, losses, weights_from_losses(losses, self), found=found)
+
+    def survey(self, model: FusionModel, variables: Variables, sources, features, rows):
+        """What is known of every channel, summed over the rows."""
+        _, magnitudes = component_gradients(model, variables, sources, features, self)
+        return channel_sums(magnitudes, sources, rows, score=self._chooses)
+
+    def reach(self, model: FusionModel) -> int | None:
+        """As for losses, and a derivative goes back through decoder and loss; None with a loss of your own."""
+        near, halo = self.local_reach(model), model.facts.halo
+        if near is None or halo is None or callable(self.loss):
+            return None
+        reach = near + halo[1] + 2 * LOSS_REACH[self.loss]
+        return max(reach, DETAIL_REACH) if self._chooses else reach
+
+    def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
+        """Refuses a channel beyond the network's last."""
+        if isinstance(self.channel, str):
+            return
+        count = count_channels(model, variables, shape)
+        if (highest := int(np.max(self.channel))) >= count:
+            raise InputError(f"this backbone has {count} feature channels, 0 to {count - 1}; got channel {highest}")
+
+    def check_losses(self, losses) -> None:
+        """Refuses gradients that are not numbers."""
+        if not np.isfinite(losses).all():
+            raise InputError(
+                f"the gradients of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of "
+                "the pixels: use a loss whose derivative is finite everywhere (a square root has none at 0)"
+            )
+
+    def describe(self, found: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
+        """Every option as plain data, with the channel that "auto" chose, or for a batch the channels."""
+        return _describe(self, found)
+
+    @property
+    def _chooses(self) -> bool:
+        return isinstance(self.channel, str) and self.channel == "auto"
 
 
-_GRADIENT_NAMES = tuple(f.name for f in fields(GradientWeighting) if f.name not in ("scale", "channel"))
+_NAMES = tuple(f.name for f in fields(GradientWeighting) if f.name not in ("scale", "channel"))
 
 
 def _flatten(weighting: GradientWeighting) -> tuple[tuple, tuple]:
     """Numbers, and names with the word for the channel if it is one."""
     word = weighting.channel if isinstance(weighting.channel, str) else None
     numbers = weighting.scale, None if word else weighting.channel
-    return numbers, (word, *(getattr(weighting, name) for name in _GRADIENT_NAMES))
+    return numbers, (word, *(getattr(weighting, name) for name in _NAMES))
 
 
 def _unflatten(names: tuple, numbers: tuple) -> GradientWeighting:
     word, *rest = names
     weighting = object.__new__(GradientWeighting)  # unchecked: what jax puts in is not always a number
     values = {"scale": numbers[0], "channel": word or numbers[1]}
-    for name, value in (values | dict(zip(_GRADIENT_NAMES, rest, strict=True))).items():
+    for name, value in (values | dict(zip(_NAMES, rest, strict=True))).items():
         object.__setattr__(weighting, name, value)
     return weighting
 
@@ -172,23 +217,9 @@ def _unflatten(names: tuple, numbers: tuple) -> GradientWeighting:
 register_pytree_node(GradientWeighting, _flatten, _unflatten)
 
 
-def _check_options(weighting: LossWeighting | GradientWeighting) -> None:
-    """What both kinds of test-time weighting ask of the options they share."""
-    if weighting.component in _OTHER_NAMES:
-        object.__setattr__(weighting, "component", _OTHER_NAMES[weighting.component])
-    for name, choices in _CHOICES.items():
-        value = getattr(weighting, name)
-        if value is not None and value not in choices:
-            raise InputError(f"{name} is one of {', '.join(map(repr, choices))}; got {value!r}")
-    scale, smoothing = weighting.scale, weighting.smoothing
-    if isinstance(scale, str) or (isinstance(scale, Real) and not 0 <= float(scale) < float("inf")):
-        raise InputError(f"scale is a finite number of at least 0; got {scale!r}")
-    if smoothing is not None and not 0 <= smoothing <= 100:
-        raise InputError(f"smoothing is a number of pixels from 0 to 100; got {smoothing!r}")
-    if weighting.normalization == "proportional" and weighting.form in ("linear", "log"):
-        raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')
-    if weighting.correlation == "positive" and weighting.normalization not in (None, "softmax"):
-        raise InputError('correlation="positive" is defined for normalization="softmax" only')
+def _describe(weighting: Scoring, found: Mapping[str, np.ndarray] | None) -> dict[str, Any]:
+    options = {f.name: plain(getattr(weighting, f.name)) for f in fields(weighting)}
+    return options | {"scale": float(weighting.scale)} | plain_found(found)
 
 
 def _is_channel(channel: Any) -> bool:
@@ -204,8 +235,9 @@ def _is_channel(channel: Any) -> bool:
     )
 
 
+@register_static
 @dataclass(frozen=True)
-class StaticWeighting:
+class StaticWeighting(Weighting):
     """The backbone's own static rule, no test-time weights.
 
     Attributes:
@@ -219,17 +251,42 @@ class StaticWeighting:
         'mean'
     """
 
-    rule: str | None = None
+    rule: Rule | None = None
 
     def __post_init__(self):
-        if self.rule not in (None, *get_args(Rule)):
-            raise InputError(f"static rules are {', '.join(get_args(Rule))}; got {self.rule!r}")
+        if self.rule is not None:
+            check_rule(self.rule)
+
+    def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
+        """Nothing: the network's rule merges."""
+        return Weighed(None, None, None)
+
+    def reach(self, model: FusionModel) -> int | None:
+        """As far as encoder and decoder look."""
+        return None if model.facts.halo is None else sum(model.facts.halo)
+
+    def adapt(self, model: FusionModel) -> FusionModel:
+        """The model with this rule, if it has a choice of them."""
+        if self.rule is None:
+            return model
+        if not hasattr(model, "rule"):
+            raise InputError("this backbone has one static rule: use weighting='static'")
+        changed: Any = model
+        return replace(changed, rule=self.rule)
+
+    def describe(self, found: Mapping[str, np.ndarray] | None = None) -> str:
+        """The word for it."""
+        return "static"
 
 
-PAPER = LossWeighting("mse", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0)
+PAPER = LossWeighting(
+    "mse",
+    scale=1.0,
+    component="alone",
+    space="image",
+    form="exp",
+    normalization="softmax",
+    correlation="negative",
+    smoothing=0.0,
+)
 """The paper's text to the letter: softmax(exp(-loss)) of D(E(x)) against x."""
-
-
-def smoothing_radius(sigma: float) -> int:
-    """How many pixels to either side the Gaussian over the losses reaches: three standard deviations."""
-    return math.ceil(3 * sigma)

@@ -1,35 +1,26 @@
 """What ``fuse(..., explain=True)`` puts into the report: the terms of :mod:`ttd_jax.core.theory` as plain data."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
-from ttd_jax.core.fusion import Fused
+from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.theory import Bound, correlation, covariance, cross_losses, generalization_bound, pixel_mean
+from ttd_jax.engine.stack import Restored, Stack
+from ttd_jax.errors import InputError
 from ttd_jax.ops.color import luma
 
 
-def theory_report(
-    names: Sequence[str],
-    stack: Float[np.ndarray, "M H W C"],
-    rule: str,
-    image: Float[np.ndarray, "..."],
-    arrays: Mapping[str, Any],
-    static: Fused,
-) -> dict[str, Any]:
-    """Covariances and bounds of one dynamic fusion beside the static one.
+def theory_report(stack: Stack, dynamic: Restored, static: Restored) -> dict[str, Any]:
+    """Covariances and bounds of one dynamic fusion beside the static one; for "rgb" errors are in RGB, else in luma.
 
     Args:
-        names: Of the sources, in the order of the stack.
-        stack: Sources in [0, 1], as the pipeline takes them.
-        rule: Colour rule; errors are measured in RGB for "rgb", else in luma.
-        image: The dynamic fusion, (H, W) or (H, W, 3) in [0, 1].
-        arrays: Its weights, losses and components, in the order of the stack.
-        static: The static fusion of the same sources.
+        stack: The sources.
+        dynamic: Their dynamic fusion, restored.
+        static: Their static fusion, restored.
 
     Returns:
         ``sources``: by name, mean ``weight`` and ``loss``, their ``covariance`` and ``correlation``, and ``error``,
@@ -38,12 +29,14 @@ def theory_report(
         to 1 where there are none (a static maximum, ``normalization="none"``). Losses are those that made the
         weights; everything else is in absolute differences of the images as they are given and returned.
     """
-    weights, losses, components = (jnp.asarray(arrays[name]) for name in ("weights", "losses", "components"))
-    planes, dynamic, still = jnp.asarray(stack), jnp.asarray(image), static.image
-    if rule != "rgb":
-        planes, dynamic, still = (luma(planes) if planes.shape[-1] == 3 else planes, _plane(dynamic), _plane(still))
+    names = stack.like.roles
+    weights, losses, components = (jnp.asarray(getattr(dynamic, name)) for name in ("weights", "losses", "components"))
+    planes, image, still = jnp.asarray(stack.given), jnp.asarray(dynamic.image), jnp.asarray(static.image)
+    if stack.rule != "rgb":
+        planes = luma(planes) if planes.shape[-1] == 3 else planes
+        image, still = _plane(image, stack.rule), _plane(still, stack.rule)
         components = components[..., jnp.newaxis]
-    bounds = _bounds(dynamic, still, weights, components, planes)
+    bounds = _bounds(image, still, weights, components, planes)
     normalized = bool(jnp.all(jnp.abs(jnp.sum(weights, axis=0) - 1) < 1e-3))
     rows = {
         "weight": pixel_mean(weights),
@@ -61,6 +54,19 @@ def theory_report(
     }
 
 
+def check_explainable(dynamic: Restored, weighting: Weighting) -> None:
+    """Refuses a fusion without the numbers that an explanation is about.
+
+    Raises:
+        InputError: It has no weights, losses or components; says whose fault that is.
+    """
+    if lacking := [name for name in ("weights", "losses", "components") if getattr(dynamic, name) is None]:
+        if weighting.describe() == "static":
+            raise InputError("static fusion has no losses to explain: use weighting='loss' and a network with recipes")
+        name = type(weighting).__name__
+        raise InputError(f"{name}.weigh returned no {' and no '.join(lacking)}, which an explanation is about")
+
+
 @jax.jit
 def _bounds(dynamic: Array, static: Array, weights: Array, components: Array, sources: Array) -> tuple[Bound, Bound]:
     uniform = jnp.full_like(weights, 1 / len(weights))
@@ -70,9 +76,11 @@ def _bounds(dynamic: Array, static: Array, weights: Array, components: Array, so
     )
 
 
-def _plane(image: Array) -> Array:
-    """(H, W, 1) luma of a grey (H, W) or a colour (H, W, 3) image."""
-    return luma(image) if image.ndim == 3 else image[..., jnp.newaxis]
+def _plane(image: Array, rule: str) -> Array:
+    """(H, W, 1) luma of a grey or a colour image; a grey one may have an axis of one channel, or of equal ones."""
+    if image.ndim == 2:
+        return image[..., jnp.newaxis]
+    return image[..., :1] if rule == "gray" else luma(image)
 
 
 def _plain(bound: Bound, weighted: bool) -> dict[str, float | None]:

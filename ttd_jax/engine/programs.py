@@ -10,9 +10,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from ttd_jax.core.fusion import Fused
 from ttd_jax.core.model import FusionModel, Variables
-from ttd_jax.core.weighting import GradientWeighting, LossWeighting
+from ttd_jax.core.protocol import Weighting
 from ttd_jax.engine.memory import check_memory
-from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch, reach
+from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
+from ttd_jax.engine.stack import Stack
 from ttd_jax.errors import InputError
 
 
@@ -24,7 +25,7 @@ class Programs:
     Args:
         model: The fusion network.
         variables: Its parameters.
-        weighting: Complete weighting, or None for static fusion.
+        weighting: A complete weighting; its numbers are traced as float32.
         name: What messages call the network.
         tile: Side of the windows in which images that are larger are fused; None for whole images.
 
@@ -36,14 +37,15 @@ class Programs:
         self,
         model: FusionModel,
         variables: Variables,
-        weighting: LossWeighting | GradientWeighting | None,
+        weighting: Weighting,
+        *,
         name: str,
         tile: int | None = None,
     ):
-        self._model, self._variables, self._weighting = model, variables, weighting
-        self._name, self._tile, self._reach = name, tile, reach(model, weighting)
-        if tile is not None and (self._reach is None or isinstance(weighting, GradientWeighting)):
-            what = name if self._reach is None else "weighting by gradients"
+        self._model, self._variables, self.weighting = model, variables, _traceable(weighting)
+        self._name, self._tile, self._reach = name, tile, weighting.reach(model)
+        if tile is not None and (self._reach is None or weighting.surveys):
+            what = name if self._reach is None else type(weighting).__name__
             raise InputError(f"{what} looks at the whole image: leave tile out")
         if tile is not None and tile <= 2 * (self._reach or 0):
             raise InputError(f"{name} looks {self._reach} pixels far: a tile has more than twice that; got {tile}")
@@ -54,7 +56,7 @@ class Programs:
         """The program for one stack (M, H, W, C), or for its windows."""
         shape = (shape[0], *self._window(shape), shape[3])
         if (shape, rule) not in self._compiled:
-            arguments = self._variables, self._weighting, jax.ShapeDtypeStruct(shape, np.float32)
+            arguments = self._variables, self.weighting, jax.ShapeDtypeStruct(shape, np.float32)
             lowered = fuse_pixels.lower(self._model, *arguments, np.zeros(shape[0], bool), rule=rule)
             self._compiled[shape, rule] = lowered.compile()
         return self._compiled[shape, rule]
@@ -62,21 +64,29 @@ class Programs:
     def body(self, rule: str) -> Callable[[Array, Array], Fused]:
         """The fusion as a pure function of a stack and of which sources have colour."""
         return lambda stack, colored: fuse_pixels(
-            self._model, self._variables, self._weighting, stack, colored, rule=rule
+            self._model, self._variables, self.weighting, stack, colored, rule=rule
         )
 
-    def launch(self, stack: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
-        """Starts the fusion of one stack; its arrays may still be being computed.
+    def with_weighting(self, weighting: Weighting) -> "Programs":
+        """The same network in the same windows, by another weighting."""
+        return Programs(self._model, self._variables, weighting, name=self._name, tile=self._tile)
+
+    def run(self, stack: Stack) -> Fused:
+        """Starts the fusion of a stack, of one set or of many; its arrays may still be being computed.
 
         Raises:
             InputError: It needs more memory than there is.
         """
+        run = self._launch_batch if stack.batch else self._launch
+        return run(stack.pixels, stack.program, stack.colored)
+
+    def _launch(self, stack: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
         count, height, width, _ = stack.shape
         program = self.compile(stack.shape, rule)
         check_memory(program, jax.devices()[:1], f"fusing {count} sources of {width} x {height} with {self._name}")
 
         def run(part: np.ndarray) -> Fused:
-            return program(self._variables, self._weighting, part, np.array(colored))
+            return program(self._variables, self.weighting, part, np.array(colored))
 
         window = self._window(stack.shape)
         return run(stack) if window == (height, width) else fuse_in_windows(run, stack, window, self._reach or 0)
@@ -84,12 +94,8 @@ class Programs:
     def _window(self, shape: tuple[int, ...]) -> tuple[int, int]:
         return min(shape[1], self._tile or shape[1]), min(shape[2], self._tile or shape[2])
 
-    def launch_batch(self, stacks: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
-        """Starts the fusion of stacks (N, M, H, W, C), shared out among the devices.
-
-        Raises:
-            InputError: It needs more memory than there is.
-        """
+    def _launch_batch(self, stacks: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
+        """Starts the fusion of stacks (N, M, H, W, C), shared out among the devices."""
         devices = jax.local_devices()[: len(stacks)]
         if len(devices) == 1:
             return self._run_batch(stacks, rule, colored, None, self._variables)
@@ -103,7 +109,7 @@ class Programs:
         return jax.tree.map(lambda array: np.asarray(array)[: len(stacks)], fused) if short else fused
 
     def _run_batch(self, stacks: Any, rule: str, colored: Sequence[bool], mesh: Mesh | None, variables: Any) -> Fused:
-        arguments = variables, self._weighting, stacks, np.array(colored)
+        arguments = variables, self.weighting, stacks, np.array(colored)
         if (stacks.shape, rule) not in self._compiled:
             lowered = fuse_pixels_batch.lower(self._model, *arguments, rule=rule, mesh=mesh)
             self._compiled[stacks.shape, rule] = lowered.compile()
@@ -130,7 +136,7 @@ def fuse_in_windows(run: Any, stack: np.ndarray, window: tuple[int, ...], halo: 
     for top, rows, in_rows in _spans(stack.shape[1], window[0], halo):
         for left, columns, in_columns in _spans(stack.shape[2], window[1], halo):
             fused = jax.tree.map(np.asarray, run(stack[:, top : top + window[0], left : left + window[1]]))
-            part = fused._replace(image=fused.image[np.newaxis])
+            part = fused._replace(image=fused.image[np.newaxis], found=None)
             if whole is None:
                 whole = jax.tree.map(lambda a: np.empty((len(a), *stack.shape[1:3], *a.shape[3:]), a.dtype), part)
             for target, array in zip(jax.tree.leaves(whole), jax.tree.leaves(part), strict=True):
@@ -151,6 +157,6 @@ def _spans(size: int, window: int, halo: int) -> list[tuple[int, slice, slice]]:
     return spans
 
 
-def to_numpy(fused: Fused) -> dict[str, Any]:
-    """The arrays by name once they are computed, None where there is none."""
-    return {name: None if array is None else np.asarray(array) for name, array in fused._asdict().items()}
+def _traceable(weighting: Weighting) -> Weighting:
+    """The weighting with its numbers as float32 arrays, so that a program serves every value."""
+    return jax.tree.map(lambda leaf: np.float32(leaf) if isinstance(leaf, float | np.floating) else leaf, weighting)

@@ -4,9 +4,9 @@ A folder is read by asking for what the network needs: only arrays of its names 
 compared before a number is read, so that no file decides which file is opened or how much is allocated.
 
 The manifest holds ``format`` (version of this layout), ``backbone``, ``preset``, ``config`` (options of the
-backbone's factory), ``recipe`` (weighting options that differ from the backbone's own, or null), ``parameters``,
-``sha256`` (of the arrays), ``source`` (file name and sha256 of what was converted, or how it was trained) and
-``licence``.
+backbone's factory), ``recipes`` (every loss weighting of this checkpoint, by name; null or left out for those of the
+network as published; before, ``recipe``: options that differ from the backbone's own), ``parameters``, ``sha256`` (of
+the arrays), ``source`` (file name and sha256 of what was converted, or how it was trained) and ``licence``.
 """
 
 import hashlib

@@ -6,7 +6,7 @@ import numpy as np
 
 from ttd_jax.errors import InputError
 
-Range: TypeAlias = tuple[float, float]
+Range: TypeAlias = tuple[float | int, float | int]
 """The values that become 0 and 1."""
 
 _MOST_BITS_REFUSED = 14

@@ -1,4 +1,4 @@
-"""The damage done by ``benchmarks.robustness`` is the damage it names."""
+"""The damage done by ``studies.robustness`` is the damage it names."""
 
 from dataclasses import replace
 
@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.pairs import Pair
-from benchmarks.robustness import contrast_study, damage, mask_study
-from benchmarks.weights import box, fade, hide
+from studies.pairs import Pair
+from studies.robustness import contrast_study, damage, mask_study
+from studies.weights import box, fade, hide
 from tests import analytic
 from ttd_jax import Fuser
 

@@ -4,7 +4,7 @@ Four tasks by four measures that sharpening alone does not raise: VIF (vifp, sum
 SCD and SSIM (L = 255, summed) for infrared and medical pairs; VIF, Qabf, and PSNR and SSIM against the truth for
 focus; MEF-SSIM, VIF, Qabf and SCD for exposure. SD, AG and SF, which sharpening does raise, stand beside them.
 
-``python -m benchmarks.cells --data DATA [--checkpoint DIR] [--ifcnn DIR]`` where the last folder holds the converted
+``python -m studies.cells --data DATA [--checkpoint DIR] [--ifcnn DIR]`` where the last folder holds the converted
 checkpoints ``max``, ``mean`` and ``sum``.
 """
 
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.pairs import Pair, load_pairs
+from studies.pairs import Pair, load_pairs
 from ttd_jax import Fuser, load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.metrics import (
@@ -106,7 +106,7 @@ def fused_by_control(backbone: Backbone, detail: bool) -> Method:
     def fuse(variables, sources, weights):
         features = model.encode(variables, sources[..., jnp.newaxis])
         latent = model.merge(features, weights[..., jnp.newaxis])
-        return jnp.mean(model.decode(variables, latent, model.residual(sources[..., jnp.newaxis])), axis=-1)
+        return jnp.mean(model.render(variables, latent, sources[..., jnp.newaxis]), axis=-1)
 
     def method(sources: np.ndarray) -> np.ndarray:
         pixels = sources.astype(np.float32) / 255
@@ -160,7 +160,7 @@ def print_table(rows: dict[str, Scores]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--checkpoint", help="checkpoint to judge (default: the one in the package)")
     parser.add_argument("--ifcnn", type=Path, help="folder of the converted IFCNN checkpoints max, mean and sum")
     parser.add_argument("--size", type=int, default=256, help="central pixels of each pair")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.datasets import DATASETS, find_pairs
-from benchmarks.published import TABLES
-from benchmarks.tables import check_recipes, compute, fuser, load_backbones, report
 from convert.from_torch import convert_file
+from studies.datasets import DATASETS, find_pairs
+from studies.published import TABLES
+from studies.tables import check_recipes, compute, fuser, load_backbones, report
 from ttd_jax.core.fusion import fuse_static
 from ttd_jax.errors import InputError
 from ttd_jax.metrics import evaluate
@@ -141,11 +141,11 @@ def test_two_checkpoints_of_one_backbone(checkpoint):
 def test_the_command_says_what_is_missing(tmp_path):
     """No data set and no checkpoint: printed rows, where to get the rest, and exit code 1."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.tables", "--table", "2", "--data", tmp_path],
+        [sys.executable, "-m", "studies.tables", "--table", "2", "--data", tmp_path],
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[1],
+        cwd=Path(__file__).parents[2],
     )
     assert (done.returncode, done.stderr) == (1, "")
     assert "Table 2, multi-exposure and multi-focus: MFI-WHU, 0 pairs" in done.stdout

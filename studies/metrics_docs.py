@@ -1,7 +1,7 @@
 """The table and the figure of ``docs/metrics.md``.
 
-``python -m benchmarks.metrics_docs`` prints every variant of every metric with its value on one fused image;
-``python -m benchmarks.metrics_docs --figure docs/figures/metrics_gamed.png`` draws which metrics prefer a
+``python -m studies.metrics_docs`` prints every variant of every metric with its value on one fused image;
+``python -m studies.metrics_docs --figure docs/figures/metrics_gamed.png`` draws which metrics prefer a
 damaged image to the truth (needs matplotlib). The scene is a photograph of scikit-image (``data.camera``,
 CC0) focused on its left half in one source and on its right half in the other, so the photograph itself is
 the perfect fusion.

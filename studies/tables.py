@@ -1,6 +1,6 @@
 """The tables of the TTD paper, computed and set beside the printed figures.
 
-``python -m benchmarks.tables --table 3 --data DIR --checkpoint DIR [DIR ...]``
+``python -m studies.tables --table 3 --data DIR --checkpoint DIR [DIR ...]``
 
 DIR holds the data sets, each in a folder of its name (``MRI_CT``, ``LLVIP``, ...), or is such a folder; checkpoints
 are folders made by ``convert/from_torch.py``. What is missing is said with where to get it.
@@ -28,8 +28,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks.datasets import DATASETS, Dataset, Pair, find_pairs
-from benchmarks.published import TABLES, Part, Row
+from studies.datasets import DATASETS, Dataset, Pair, find_pairs
+from studies.published import TABLES, Part, Row
 from ttd_jax import __version__, load_backbone
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.spec import Backbone
@@ -144,7 +144,7 @@ def compute(
 
 
 def fuser(backbone: Backbone, weighting: LossWeighting | None, dataset: Dataset) -> Callable[[Pair], np.ndarray]:
-    """From the files of a pair to the fused image, grey, 8 bits, as :mod:`benchmarks.tables` describes the protocol."""
+    """From the files of a pair to the fused image, grey, 8 bits, as :mod:`studies.tables` describes the protocol."""
     model, variables = backbone.model, backbone.variables
     run = jax.jit(partial(fuse_static, model) if weighting is None else partial(ttd, model, weighting=weighting))
     colored = dataset.colored and backbone.channels == 3
@@ -225,7 +225,7 @@ def _missing(part: Part, pairs: Sequence[Pair], backbones: dict[str, Backbone]) 
         elif name == "ifcnn" and (preset := backbones[name].manifest.get("preset")) != "sum":
             yield f"note: the paper's rows of IFCNN are those of IFCNN-SUM.pth; the checkpoint here is {preset}"
         elif name != "ifcnn":
-            yield f"note: how the paper ran {name} is not known; rows are by the protocol of benchmarks/tables.py"
+            yield f"note: how the paper ran {name} is not known; rows are by the protocol of studies/tables.py"
 
 
 def _weightings(row: Row, backbone: Backbone, recipes: Sequence[str] | None) -> dict[str, LossWeighting | None]:

@@ -1,6 +1,6 @@
 """Which feature channel to take the gradients of: chosen for each image, by hand, all, or any?
 
-``python -m benchmarks.channels --data DATA [--checkpoint DIR] [--recipe NAME] [--each 6] [--size 128]``
+``python -m studies.channels --data DATA [--checkpoint DIR] [--recipe NAME] [--each 6] [--size 128]``
 
 A few pairs of each of four tasks, cut to their centre, fused once with every channel's gradient weights. Pairs that
 share an image stay together; the tasks' halves take turns. A fixed channel is chosen for a task on the first half, by
@@ -24,8 +24,8 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from benchmarks.cells import CELLS, MEASURES
-from benchmarks.pairs import Pair, load_pairs
+from studies.cells import CELLS, MEASURES
+from studies.pairs import Pair, load_pairs
 from ttd_jax import GradientWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.dominability import reconstruction_losses, weights_from_losses
@@ -50,19 +50,19 @@ def fuse_all(backbone: Backbone, recipe: LossWeighting, sources, truth):
     """Every measure of fusion by each row's weights and by each channel's; and what is known of every channel."""
     model, variables = backbone.model, backbone.variables
     stack = sources[..., jnp.newaxis].astype(jnp.float32) / 255
-    weighting = GradientWeighting().resolve(recipe)
+    weighting = GradientWeighting().complete(recipe)
     features = model.encode(variables, stack)
     components, magnitudes = component_gradients(model, variables, stack, features, weighting)
     sums = channel_sums(magnitudes, stack, jnp.ones(stack.shape[1], bool), score=True)
     losses = reconstruction_losses(model, components, stack, recipe)
 
     def by_channel(channel):
-        mix, _ = channel_mix(GradientWeighting(channel=channel), sums)
+        mix, _ = channel_mix(channel, sums)
         return weights_from_losses(jnp.matmul(magnitudes, mix, precision="highest"), weighting)
 
     def measured(weights):  # compiled once, for all of them
         latent = model.merge(features, weights[..., jnp.newaxis])
-        image = model.finish(model.decode(variables, latent, model.residual(stack)))
+        image = model.render(variables, latent, stack)
         grey = jnp.rint(255 * jnp.clip(jnp.mean(image, axis=-1), 0, 1)).astype(jnp.uint8)
         return jnp.stack([measure(name, grey, sources, truth) for name in NAMES])
 
@@ -144,7 +144,7 @@ def report_task(task: str, found: list[dict], second: np.ndarray) -> tuple[dict,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--checkpoint", help="checkpoint folder (default: the one in the package)")
     parser.add_argument("--recipe", default="default", help="recipe that says component, space and form")
     parser.add_argument("--each", type=int, default=6, help="pairs a task")

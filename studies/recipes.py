@@ -2,13 +2,13 @@
 
 Every candidate is a combination of component, target, space, loss, form, scale and smoothing. A first round tries all
 of them on a few pairs of each task, a second one the best of these, and neighbours of the very best, on all pairs of
-the selection half. Candidates are ranked by how surely they beat static fusion in the cell of benchmarks/cells.py
+the selection half. Candidates are ranked by how surely they beat static fusion in the cell of studies/cells.py
 where they are least sure of it: the smallest of the paired t values, mean gain over its standard error. A mean over
 cells would let a large gain in one pay for a loss in another, and prefers weights too strong to carry over. The other
 half is for the report: winners, and the recipes that the package names, beside static fusion and the two controls
 that use no network loss.
 
-``python -m benchmarks.recipes --data DATA [--ifcnn DIR] [--backbone NAME ...]`` prints markdown. ``--named`` leaves
+``python -m studies.recipes --data DATA [--ifcnn DIR] [--backbone NAME ...]`` prints markdown. ``--named`` leaves
 the search out. ``DIR`` holds the converted IFCNN checkpoints ``sum``, ``mean`` and ``max``.
 """
 
@@ -25,8 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.cells import CELLS, Scores, control_weights, score
-from benchmarks.pairs import Pair, load_pairs, split_by_content
+from studies.cells import CELLS, Scores, control_weights, score
+from studies.pairs import Pair, load_pairs, split_by_content
 from ttd_jax import load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
@@ -265,7 +265,7 @@ def study(label: str, backbone: Backbone, halves: tuple[Pairs, Pairs], few: int,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--ifcnn", type=Path, help="folder of the converted IFCNN checkpoints sum, mean and max")
     parser.add_argument("--checkpoint", help="checkpoint of ttdnet (default: the one in the package)")
     choices = ("ttdnet", "ifcnn-sum", "ifcnn-mean", "ifcnn-max")

@@ -1,6 +1,6 @@
 """What test-time weights do to MGDN: the Lytro focus pairs, and focus pairs whose sharp original is known.
 
-``python -m benchmarks.guided CHECKPOINT --lytro FOLDER`` with the converted focus checkpoint and the folder of
+``python -m studies.guided CHECKPOINT --lytro FOLDER`` with the converted focus checkpoint and the folder of
 ``lytro-NN-A.jpg`` and ``lytro-NN-B.jpg``.
 
 Rows: *static*, the network's own fusion; *loss*, weights by its default recipe; *exchanged*, the control that gives
@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from benchmarks.pairs import known_focus_pairs
+from studies.pairs import known_focus_pairs
 from ttd_jax import load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.core.fusion import fuse_static, ttd

@@ -1,6 +1,6 @@
 """What becomes of the weights and of the fused images when a source or the network is damaged by degrees.
 
-``python -m benchmarks.robustness [STUDY ...] [--checkpoint DIR] [--data DATA] [--figures DIR]``
+``python -m studies.robustness [STUDY ...] [--checkpoint DIR] [--data DATA] [--figures DIR]``
 
 - ``mask`` (the paper's Figure 6): a box in one source is set to black. The weight of that source inside the box, before
   and after, and in how many cases it fell.
@@ -10,7 +10,7 @@
   TTD is better.
 
 Tables are printed as Markdown. Without ``--data`` the pairs are made from photographs and scenes
-(``benchmarks.weights.own_pairs``), and the figures always are; ``--figures`` draws ``robustness_STUDY.png``.
+(``studies.weights.own_pairs``), and the figures always are; ``--figures`` draws ``robustness_STUDY.png``.
 """
 
 import argparse
@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.cells import MEASURES
-from benchmarks.pairs import Pair, load_pairs
-from benchmarks.weights import DEGREES, fade, hide, own_pairs, weights_of
+from studies.cells import MEASURES
+from studies.pairs import Pair, load_pairs
+from studies.weights import DEGREES, fade, hide, own_pairs, weights_of
 from ttd_jax import Fuser, load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.metrics import entropy
@@ -186,7 +186,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("studies", nargs="*", metavar="STUDY", help=f"among {', '.join(studies)}; default: all")
     parser.add_argument("--checkpoint", help="checkpoint to judge (default: the one in the package)")
-    parser.add_argument("--data", type=Path, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--size", type=int, default=256, help="central pixels of each pair of --data")
     parser.add_argument("--most", type=int, default=6, help="pairs of each task, evenly spaced")
     parser.add_argument("--seeds", type=int, default=2, help="draws of the noise at each level")

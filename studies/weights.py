@@ -1,11 +1,11 @@
 """Do the weights mean what they should? A hidden area of a source must lose weight, and so must fading contrast.
 
-``python -m benchmarks.weights [--checkpoint DIR] [--data DATA] [--figure FILE.png]``
+``python -m studies.weights [--checkpoint DIR] [--data DATA] [--figure FILE.png]``
 
 After the paper's Figures 6 and 7: a box in the middle of one source is set to black; a source is faded towards its mean
 by degrees. Printed is the mean weight of that source, inside the box or over the image, averaged over the pairs of a
 task and over which of the two sources is changed. Without ``--data`` the pairs are made from photographs and scenes
-(``benchmarks.weights.own_pairs``). The figure shows one of these pairs a task: sources, components, the first one's
+(``studies.weights.own_pairs``). The figure shows one of these pairs a task: sources, components, the first one's
 weight, static and dynamic fusion.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.pairs import Pair, grey, known_focus_pairs, load_pairs
+from studies.pairs import Pair, grey, known_focus_pairs, load_pairs
 from ttd_jax import Fuser, load_backbone
 from ttd_jax.backbones.spec import Backbone
 
@@ -97,7 +97,7 @@ def figure(backbone: Backbone, pairs: dict[str, list[Pair]], height: int = 160) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoint", help="checkpoint to judge (default: the one in the package)")
-    parser.add_argument("--data", type=Path, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--figure", type=Path, help="where to draw the pairs made here")
     options = parser.parse_args()
     backbone = load_backbone(None, options.checkpoint)

@@ -1,12 +1,12 @@
 """Does a lower bound mean a better image? Weights of both signs from the same losses, beside measures of the result.
 
-``python -m benchmarks.bound [--checkpoint DIR] [--data DATA]``
+``python -m studies.bound [--checkpoint DIR] [--data DATA]``
 
 After the paper's section 5.1: for each kind of component the weights are made once with negative and once with positive
 correlation to the loss. Printed are the summed covariance of weights and losses, how much the bound (Eq. 10) and the
 error that it bounds (Eq. 4, left) change against static fusion, and how much VIF, Qabf, SCD and SSIM do; then in how
 many pairs the sign with the lower bound gives the better image. Without ``--data`` the pairs are made from photographs
-and scenes (``benchmarks.weights.own_pairs``).
+and scenes (``studies.weights.own_pairs``).
 """
 
 import argparse
@@ -16,21 +16,22 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.pairs import Pair, load_pairs
-from benchmarks.robustness import METRICS, measure, spaced
-from benchmarks.weights import own_pairs
+from studies.pairs import Pair, load_pairs
+from studies.robustness import METRICS, measure, spaced
+from studies.weights import own_pairs
 from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.weighting import PAPER
 
 MEASURES = ("VIF", "Qabf", "SCD", "SSIM")
 SIGNS = ("negative", "positive")
 
 WEIGHTINGS = {
     "recipe": LossWeighting(),
-    "alone": LossWeighting("mse", 50.0, "alone", "image", "exp", "softmax", smoothing=0.0),
-    "scaled": LossWeighting("mse", 50.0, "scaled", "image", "exp", "softmax", smoothing=0.0),
-    "black": LossWeighting("mse", 50.0, "black", "image", "exp", "softmax", smoothing=0.0),
-    "fused": LossWeighting("mse", 50.0, "fused", "image", "exp", "softmax", smoothing=0.0),
+    "alone": replace(PAPER, scale=50.0, component="alone"),
+    "scaled": replace(PAPER, scale=50.0, component="scaled"),
+    "black": replace(PAPER, scale=50.0, component="black"),
+    "fused": replace(PAPER, scale=50.0, component="fused"),
 }
 """The network's own recipe, and the paper's form with every kind of component, squared errors times 50."""
 
@@ -79,7 +80,7 @@ def print_study(found: dict[tuple[str, str], Row]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--checkpoint", help="checkpoint to judge (default: the one in the package)")
-    parser.add_argument("--data", type=Path, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--size", type=int, default=256, help="central pixels of each pair of --data")
     parser.add_argument("--most", type=int, default=4, help="pairs of each task, evenly spaced")
     parser.add_argument("--tasks", nargs="*", help="some of the tasks (default: all)")

@@ -1,6 +1,6 @@
 """What each part of the training is worth: short runs on pairs with one part changed, judged by the sixteen cells.
 
-``python -m benchmarks.ablation --data DATA --ifcnn DIR [--steps 200] [--output DIR] [VARIANT ...]``
+``python -m studies.ablation --data DATA --ifcnn DIR [--steps 200] [--output DIR] [VARIANT ...]``
 
 For every variant: in how many cells TTD beats the static rule of the same checkpoint (goal A), in how many it is at
 least as good as official IFCNN with the best rule of the task (goal B), and the same for static fusion.
@@ -11,8 +11,8 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.cells import best_rule, cells_won, fused_by, print_table, score_pairs
-from benchmarks.pairs import load_pairs
+from studies.cells import best_rule, cells_won, fused_by, print_table, score_pairs
+from studies.pairs import load_pairs
 from ttd_jax import load_backbone
 from ttd_jax.training.recipes import RECIPES, Recipe
 from ttd_jax.training.trainer import train
@@ -45,7 +45,7 @@ VARIANTS: dict[str, Recipe] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=f"among {', '.join(VARIANTS)}; default: all")
-    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see benchmarks/pairs.py)")
+    parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see studies/pairs.py)")
     parser.add_argument("--ifcnn", type=Path, required=True, help="folder of the converted checkpoints max, mean, sum")
     parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--output", type=Path, help="where to keep the runs (default: nowhere)")

@@ -1,0 +1,56 @@
+"""Every choice that is made by name, in one place and without jax, so that the command line reads it too."""
+
+from typing import Any, Literal, TypeAlias, get_args
+
+from ttd_jax.errors import InputError
+
+WeightingName: TypeAlias = Literal["loss", "gradient", "static"]
+Color: TypeAlias = Literal["auto", "gray", "luma", "rgb"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
+OnError: TypeAlias = Literal["raise", "yield"]
+Platform: TypeAlias = Literal["cpu", "cuda", "rocm", "tpu"]
+
+ReconstructionLoss: TypeAlias = Literal["mse", "l1"]
+FusionLoss: TypeAlias = Literal["mse", "l1", "ssim", "gradient"]
+Component: TypeAlias = Literal["alone", "scaled", "black", "fused"]
+Space: TypeAlias = Literal["image", "normalized", "mixed"]
+Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
+Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
+Correlation: TypeAlias = Literal["negative", "positive"]
+Rule: TypeAlias = Literal["max", "mean", "sum"]
+MergeRule: TypeAlias = Literal["max", "mean", "sum", "concatenation"]
+
+
+def choices(options: Any) -> tuple[str, ...]:
+    """The names that a ``Literal`` of this module allows, in order.
+
+    Example:
+        >>> choices(Precision)
+        ('float32', 'bfloat16')
+    """
+    return get_args(options)
+
+
+def check_rule(rule: Any) -> None:
+    """Refuses a static rule that there is not.
+
+    Raises:
+        InputError: It is none of ``Rule``.
+    """
+    if rule not in choices(Rule):
+        raise InputError(f"static rules are {', '.join(choices(Rule))}; got {rule!r}")
+
+
+def check_choice(name: str, value: Any, options: Any) -> None:
+    """Refuses a value that is not among the choices.
+
+    Args:
+        name: What the option is called.
+        value: What was given.
+        options: A ``Literal`` of this module.
+
+    Raises:
+        InputError: It is none of them.
+    """
+    if not isinstance(value, str) or value not in choices(options):
+        raise InputError(f"{name} is one of {', '.join(map(repr, choices(options)))}; got {value!r}")
