@@ -90,8 +90,8 @@ def test_below_half_of_the_scale_is_said(top, bits):
     pixels = (TWELVE.astype(np.int64) * top // 4095).astype(np.uint16)
     full = 2**bits - 1
     remark = (
-        f"source 1 has 16 bits and uses values up to {top} of 65535: if it has {bits} bits say --range source 1=0 {full} "
-        f"(range={{'source 1': (0, {full})}})"
+        f"source 1 has 16 bits and uses values up to {top} of 65535: if it has {bits} bits say --range source 1=0 "
+        f"{full} (range={{'source 1': (0, {full})}})"
     )
     assert remark in check_sources([pixels, FULL]).remarks
     assert check_sources([pixels, FULL], range=(0, 65535)).remarks == ()
