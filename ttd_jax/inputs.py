@@ -76,9 +76,8 @@ def check_sources(
     remarks = [remark for _, _, found in read for remark in found]
     _check_sizes(roles, arrays)
     ranges = _by_role(range, roles)
-    unsaid = [(role, pixels) for role, pixels in zip(roles, arrays, strict=True) if role not in ranges]
-    if unsaid:
-        remarks += check_depths(*map(list, zip(*unsaid, strict=True)))
+    unsaid = {role: pixels for role, pixels in zip(roles, arrays, strict=True) if role not in ranges}
+    remarks += check_depths([*unsaid], [*unsaid.values()], len({pixels.dtype for pixels in arrays}) > 1)
     images = []
     for role, pixels in zip(roles, arrays, strict=True):
         pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
@@ -136,7 +135,8 @@ def _equal_ones(roles: Sequence[str], images: Sequence[np.ndarray]) -> list[str]
     """A remark on every source that equals one before it."""
     found = []
     for index, image in enumerate(images):
-        twin = next((r for r, i in zip(roles[:index], images, strict=False) if np.array_equal(i, image)), None)
+        before = zip(roles[:index], images, strict=False)
+        twin = next((r for r, i in before if np.array_equal(i[:1], image[:1]) and np.array_equal(i, image)), None)
         if twin is not None and np.ptp(image) > 0:
             found.append(f"{twin} and {roles[index]} are equal in every pixel: is one of them the wrong file?")
     return found

@@ -66,7 +66,7 @@ def test_names_that_leave_the_folder_are_not_opened(copy, tmp_path):
 
 def test_arrays_beside_the_expected_ones_are_named(copy):
     stored(copy, "params.more", shape=[1], chunks=[1], dtype="<f4")
-    assert refused(copy).endswith("does not fit its backbone: unexpected params/more")
+    assert refused(copy).endswith("does not fit its backbone: unexpected params/more (1,)")
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "variables/manifest.ocdbt", "variables/d/more"])

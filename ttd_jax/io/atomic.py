@@ -22,6 +22,8 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
         InputError: It exists and ``overwrite`` is false, or its folder is missing or not writable.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"no file can be called {str(path)!r}: choose another name")
     if path.exists() and not overwrite:
         raise InputError(f"output {path} exists already: choose another name or pass --overwrite (overwrite=True)")
     folder = path.absolute().parent

@@ -1,7 +1,7 @@
 """Checkpoints on disk: an orbax tree of variables beside a ``manifest.json`` that says what they are.
 
-A folder is read by asking for what the network needs: only arrays of its names are opened, and their shapes are
-compared before a number is read, so that no file decides which file is opened or how much is allocated.
+A folder is read by asking for what the network needs: the shapes of all arrays are
+compared before a number is read, so that no file decides how much is allocated, and none outside the folder is opened.
 
 The manifest holds ``format`` (version of this layout), ``backbone``, ``preset``, ``config`` (options of the
 backbone's factory), ``recipes`` (every loss weighting of this checkpoint, by name; null or left out for those of the
@@ -121,8 +121,8 @@ def _check_fields(manifest: dict[str, Any]) -> None:
         for one in value if isinstance(value, list) and len(value) <= _MOST_NUMBERS else [value]:
             if not isinstance(one, (str, int, float, bool, type(None))):
                 raise TypeError(f"option {shown(option)} is {type(one).__name__}")
-            if isinstance(one, (int, float)) and not 0 <= one <= _LARGEST_OPTION:
-                raise TypeError(f"option {shown(option)} lies outside 0 to {_LARGEST_OPTION}")
+            if isinstance(one, int) and abs(one) > _LARGEST_OPTION:  # a network of a billion layers is not traced
+                raise TypeError(f"option {shown(option)} is larger than {_LARGEST_OPTION}")
 
 
 def load_variables(path: str | os.PathLike, abstract: Mapping[str, Any]) -> dict[str, Any]:
@@ -142,17 +142,17 @@ def load_variables(path: str | os.PathLike, abstract: Mapping[str, Any]) -> dict
         _check_files(folder)
         store = tensorstore.KvStore.open(_stored(folder)).result()
         names = {key.decode().removesuffix("/.zarray") for key in store.list().result() if key.endswith(b"/.zarray")}
-        by_name = {name.replace("/", "."): name for name in expected}
-        arrays = {by_name[name]: _open(folder, name) for name in sorted(names & by_name.keys())}
+        if len(names) > _MOST_FILES:
+            raise ValueError("more arrays than a checkpoint has")
+        arrays = {name.replace(".", "/"): _open(folder, name) for name in sorted(names)}
         found = {name: jax.ShapeDtypeStruct(array.shape, array.dtype.numpy_dtype) for name, array in arrays.items()}
     except Exception as error:  # tensorstore raises many kinds
         reason = shown(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         raise CheckpointError(f"the arrays of checkpoint {path} cannot be read ({reason}): convert it again") from None
     problems = tree_differences(found, abstract)
-    problems += [f"unexpected {shown(name.replace('.', '/'))}" for name in sorted(names - by_name.keys())]
     if problems:
         more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-        shortened = "; ".join(problems[:_MOST_PROBLEMS]) + more
+        shortened = "; ".join(map(shown, problems[:_MOST_PROBLEMS])) + more
         raise CheckpointError(f"checkpoint {path} does not fit its backbone: {shortened}")
     try:
         pending = [arrays[name].read() for name in expected]

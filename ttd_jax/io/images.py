@@ -67,18 +67,20 @@ def _start(path: Path) -> bytes:
     """The first bytes of a file, if it is one."""
     try:
         kind = path.stat().st_mode
-        if stat.S_ISDIR(kind):
-            raise InputError(f"{path} is a folder: expected an image file (folders go together with folders)")
-        if not stat.S_ISREG(kind):
-            raise InputError(f"{path} is a pipe or device: expected an image file, so save it as one first")
-        with path.open("rb") as file:
-            return file.read(32)
+        if stat.S_ISREG(kind):
+            with path.open("rb") as file:
+                start = file.read(32)
     except OSError as error:
         if str(path).startswith(("http:/", "https:/", "ftp:/")):
             raise InputError(f"{path} is {formats.advice(path)}") from None
         raise InputError(f"cannot read {path}: {error.strerror or error}") from None
     except ValueError:  # a NUL in the name
         raise InputError(f"cannot read {str(path)!r}: no file can have this name") from None
+    if stat.S_ISDIR(kind):
+        raise InputError(f"{path} is a folder: expected an image file (folders go together with folders)")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"{path} is a pipe or device: expected an image file, so save it as one first")
+    return start
 
 
 def check_writable(path: str | os.PathLike) -> Path:

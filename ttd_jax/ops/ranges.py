@@ -1,5 +1,6 @@
 """The scale of pixels whose full scale is not that of their type: 12 bits in 16, signed numbers, degrees."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -36,14 +37,18 @@ def bits_used(pixels: np.ndarray) -> int:
     return int(pixels.max()).bit_length() if pixels.dtype == np.uint16 and pixels.size else 16
 
 
-def check_depths(names: list[str], arrays: list[np.ndarray]) -> list[str]:
+def check_depths(names: Sequence[str], arrays: Sequence[np.ndarray], mixed: bool) -> list[str]:
     """Remarks on 16-bit sources that use less than half of their scale.
+
+    Args:
+        names: What each is called.
+        arrays: Their pixels.
+        mixed: Whether sources of other depths stand beside them.
 
     Raises:
         InputError: Such a source stands beside one of another depth: 12 bits taken for 16 all but vanish there.
     """
     remarks = []
-    mixed = len({pixels.dtype for pixels in arrays}) > 1
     for name, pixels in zip(names, arrays, strict=True):
         bits = bits_used(pixels)
         if not 0 < bits < 16:
