@@ -21,7 +21,7 @@ logging.getLogger("tifffile").addHandler(logging.NullHandler())  # a damaged fil
 
 _PLAIN = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB)
 _OTHER = {PHOTOMETRIC.SEPARATED: ("CMYK", 4), PHOTOMETRIC.YCBCR: ("YCbCr", 3), PHOTOMETRIC.CIELAB: ("LAB", 3)}
-_SEGMENT_TAGS = (273, 279, 324, 325)  # offsets and byte counts of strips and tiles
+_SEGMENTS = {False: (273, 279), True: (324, 325)}  # tags of offsets and byte counts, of strips and of tiles
 _LARGE_TILE = 2**24  # pixels
 _TAIL, _END_OF_JPEG = 64, b"\xff\xd9"
 _ENTRY = 12  # bytes of a tag in a classic TIFF directory
@@ -83,11 +83,12 @@ def _check_segments(page: tifffile.TiffPage, file: Any, path: Path) -> None:
     """
     offsets, counts = np.array(page.dataoffsets, object), np.array(page.databytecounts, object)
     expected, what = math.prod(page.chunked), "tiles" if page.is_tiled else "strips"
-    named = [page.tags[tag].count for tag in _SEGMENT_TAGS if tag in page.tags]  # tifffile cuts off what is too much
-    if wrong := next((number for number in (*named, len(offsets), len(counts)) if number != expected), None):
+    named = [page.tags[tag].count for tag in _SEGMENTS[page.is_tiled] if tag in page.tags]
+    wrong = [count for count in (*named, len(offsets), len(counts)) if count != expected]  # tifffile cuts what is more
+    if wrong:
         raise InputError(
             f"{path} is damaged: its {page.imagewidth} x {page.imagelength} pixels are {expected} {what}, and it has "
-            f"{wrong}"
+            f"{wrong[0]}"
         )
     if np.any(offsets < 1) or np.any(counts < 1) or np.any(offsets + counts > file.size):
         raise InputError(f"{path} is damaged or truncated: {what} are missing, or lie beyond the end of the file")
