@@ -68,7 +68,8 @@ def measure(name: str, weighting: str, height: int, width: int, repeat: int) -> 
     import numpy as np
 
     from ttd_jax.backbones import BACKBONES
-    from ttd_jax.core.fusion import fuse_static, ttd
+    from ttd_jax.core import fusion
+    from ttd_jax.core.weighting import StaticWeighting
 
     network, preset, count = CASES[name]
     spec = BACKBONES[network].of_preset(preset)
@@ -80,7 +81,8 @@ def measure(name: str, weighting: str, height: int, width: int, repeat: int) -> 
         lambda leaf: jnp.asarray(rng.normal(0, 0.05, leaf.shape), leaf.dtype), spec.abstract(model)
     )
     sources = jnp.asarray(rng.random((count, height, width, spec.channels)), jnp.float32)
-    fuse = fuse_static if weighting == "static" else partial(ttd, weighting=spec.recipes["default"])
+    chosen = StaticWeighting() if weighting == "static" else spec.recipes["default"]
+    fuse = partial(fusion.fuse, weighting=chosen)
     started = time.perf_counter()
     compiled = jax.jit(lambda v, s: fuse(model, v, s).image).lower(variables, sources).compile()
     compiling = time.perf_counter() - started

@@ -219,7 +219,8 @@ def _network(name: str, preset: str, dynamic: bool, options) -> Callable[[], obj
     import jax.numpy as jnp
 
     from ttd_jax.backbones import BACKBONES
-    from ttd_jax.core.fusion import fuse_static, ttd
+    from ttd_jax.core import fusion
+    from ttd_jax.core.weighting import StaticWeighting
 
     spec = BACKBONES[name].of_preset(preset)
     model = spec.build(**spec.presets[preset])
@@ -229,7 +230,7 @@ def _network(name: str, preset: str, dynamic: bool, options) -> Callable[[], obj
     )
     pair = jnp.asarray(noise(2, options.height, options.width, spec.channels))
     recipe = spec.recipes["default"]
-    fuse = jax.jit(lambda v, s: (ttd(model, v, s, recipe) if dynamic else fuse_static(model, v, s)).image)
+    fuse = jax.jit(lambda v, s: fusion.fuse(model, v, s, recipe if dynamic else StaticWeighting()).image)
     return lambda: jax.block_until_ready(fuse(variables, pair))
 
 

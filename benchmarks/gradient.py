@@ -19,7 +19,7 @@ import numpy as np
 from ttd_jax import GradientWeighting, load_backbone
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.layers import conv, zero_pad
-from ttd_jax.core.fusion import ttd
+from ttd_jax.core import fusion
 from ttd_jax.engine.pipeline import fuse_pixels
 
 
@@ -53,7 +53,7 @@ def report(name: str, height: int, width: int, repeat: int) -> None:
     for channel in (np.array(3, np.int32), "mean", "auto"):
         label = f"gradient, {channel}" if isinstance(channel, str) else "gradient, index"
         weightings[label] = replace_numbers(GradientWeighting(channel=channel).complete(recipe))
-    whole = jax.jit(lambda v, s, w: ttd(model, v, s, w).image)
+    whole = jax.jit(lambda v, s, w: fusion.fuse(model, v, s, w).image)
     run = partial(fuse_pixels, model, variables, rule="gray")
     programs = {("whole", label): partial(whole, variables, stack, w) for label, w in weightings.items()}
     grey = np.array([False, False])

@@ -11,8 +11,10 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from studies.cells import best_rule, cells_won, fused_by, print_table, score_pairs
+from studies.cells import best_rule, print_table
+from studies.methods import fused_by
 from studies.pairs import load_pairs
+from studies.scoring import score_pairs, won
 from ttd_jax import load_backbone
 from ttd_jax.training.recipes import RECIPES, Recipe
 from ttd_jax.training.trainer import train
@@ -73,8 +75,8 @@ def main() -> None:
             dynamic = score_pairs(fused_by(backbone), pairs)
             static = score_pairs(fused_by(backbone, weighting="static"), pairs)
             rows |= {f"{name}: TTD": dynamic, f"{name}: static": static}
-            won = cells_won(dynamic, static), cells_won(dynamic, best, True), cells_won(static, best, True)
-            print(f"| {name} | " + " | ".join(f"{n} of 16" for n in won) + " |", flush=True)
+            counts = won(dynamic, static), won(dynamic, best, ties=True), won(static, best, ties=True)
+            print(f"| {name} | " + " | ".join(f"{n} of {cells}" for n, cells in counts) + " |", flush=True)
     print_table(rows)
 
 

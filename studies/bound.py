@@ -16,8 +16,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from studies.pairs import Pair, load_pairs
-from studies.robustness import METRICS, measure, spaced
+from studies.pairs import Pair, load_pairs, spaced
+from studies.robustness import METRICS, measure
 from studies.weights import own_pairs
 from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone

@@ -24,7 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.stats import spearmanr
 
-from studies.cells import CELLS, MEASURES
+from studies.measures import CELLS, MEASURES
 from studies.pairs import Pair, load_pairs
 from ttd_jax import GradientWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone

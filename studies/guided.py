@@ -22,7 +22,8 @@ from PIL import Image
 from studies.pairs import known_focus_pairs
 from ttd_jax import load_backbone
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.fusion import fuse_static, ttd
+from ttd_jax.core import fusion
+from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.metrics import (
     average_gradient,
     edge_preservation,
@@ -64,13 +65,13 @@ def main() -> None:
 def fuse_all(backbone: Backbone, sources: jax.Array) -> dict[str, jax.Array]:
     """The image of every row, clipped, from two sources (2, H, W, C)."""
     model, variables, recipe = backbone.model, backbone.variables, backbone.recipes["default"]
-    dynamic = ttd(model, variables, sources, recipe)
+    dynamic = fusion.fuse(model, variables, sources, recipe)
     constant = jnp.broadcast_to(jnp.mean(dynamic.weights, axis=(1, 2), keepdims=True), dynamic.weights.shape)
     merged = model.merge(model.encode(variables, sources), constant[..., jnp.newaxis])
     images = {
-        "static": fuse_static(model, variables, sources).image,
+        "static": fusion.fuse(model, variables, sources, StaticWeighting()).image,
         "loss": dynamic.image,
-        "exchanged": ttd(model, variables, sources, replace(recipe, correlation="positive")).image,
+        "exchanged": fusion.fuse(model, variables, sources, replace(recipe, correlation="positive")).image,
         "constant": model.decode(variables, merged),
     }
     return {name: jnp.clip(image, 0, 1) for name, image in images.items()}

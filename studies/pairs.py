@@ -6,12 +6,16 @@ Layout of the data folder: ``vif/ifcnn_iv/NAME_Vis.png`` and ``NAME_IR.png``;
 """
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 from scipy import ndimage
+
+HALVES = ("choose", "report")
+"""The first half decides, the second is for published figures."""
 
 
 class Pair(NamedTuple):
@@ -62,6 +66,30 @@ def split_by_content(pairs: dict[str, list[Pair]]) -> tuple[dict[str, list[Pair]
             smaller = min(halves, key=lambda half: len(half[task]))
             smaller[task] += [members[index] for index in group]
     return halves
+
+
+def load_half(data: Path, half: str, size: int = 256) -> dict[str, list[Pair]]:
+    """The pairs of one half: ``"choose"``, on which decisions are made, ``"report"``, or ``"both"``.
+
+    The halves are those of ``split_by_content`` for crops of 192 pixels of all pairs, whatever ``size`` is.
+
+    Raises:
+        ValueError: There is no such half.
+    """
+    if half not in (*HALVES, "both"):
+        raise ValueError(f"halves are {', '.join(HALVES)} and both; got {half!r}")
+    pairs = load_pairs(data, size)
+    if half == "both":
+        return pairs
+    crops = load_pairs(data, 192)
+    members = split_by_content(crops)[HALVES.index(half)]
+    chosen = {id(pair) for task in members.values() for pair in task}
+    return {task: [pairs[task][i] for i, crop in enumerate(each) if id(crop) in chosen] for task, each in crops.items()}
+
+
+def spaced(members: Sequence[Pair], most: int) -> list[Pair]:
+    """At most so many, evenly spaced over the list."""
+    return [members[i] for i in np.unique(np.linspace(0, len(members) - 1, most).round().astype(int))]
 
 
 def _contents(pair: Pair) -> set[str]:

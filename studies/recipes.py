@@ -2,7 +2,7 @@
 
 Every candidate is a combination of component, target, space, loss, form, scale and smoothing. A first round tries all
 of them on a few pairs of each task, a second one the best of these, and neighbours of the very best, on all pairs of
-the selection half. Candidates are ranked by how surely they beat static fusion in the cell of studies/cells.py
+the selection half. Candidates are ranked by how surely they beat static fusion in the cell of studies/measures.py
 where they are least sure of it: the smallest of the paired t values, mean gain over its standard error. A mean over
 cells would let a large gain in one pay for a loss in another, and prefers weights too strong to carry over. The other
 half is for the report: winners, and the recipes that the package names, beside static fusion and the two controls
@@ -25,7 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from studies.cells import CELLS, Scores, control_weights, score
+from studies.measures import CELLS, Scores, score
+from studies.methods import control_weights
 from studies.pairs import Pair, load_pairs, split_by_content
 from ttd_jax import load_backbone
 from ttd_jax.backbones.spec import Backbone

@@ -23,8 +23,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from studies.cells import MEASURES
-from studies.pairs import Pair, load_pairs
+from studies.measures import MEASURES
+from studies.pairs import Pair, load_pairs, spaced
 from studies.weights import DEGREES, fade, hide, own_pairs, weights_of
 from ttd_jax import Fuser, load_backbone
 from ttd_jax.backbones.spec import Backbone
@@ -214,11 +214,6 @@ def main() -> None:
     if options.figures:
         for name, draw in figures.items():
             draw().savefig(options.figures / f"robustness_{name}.png", dpi=110)
-
-
-def spaced(members: list[Pair], most: int) -> list[Pair]:
-    """At most so many, evenly spaced over the list."""
-    return [members[i] for i in np.unique(np.linspace(0, len(members) - 1, most).round().astype(int))]
 
 
 if __name__ == "__main__":

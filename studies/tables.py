@@ -33,8 +33,8 @@ from studies.published import TABLES, Part, Row
 from ttd_jax import __version__, load_backbone
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.spec import Backbone
-from ttd_jax.core.fusion import fuse_static, ttd
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core import fusion
+from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.metrics import METRICS, evaluate
 
@@ -146,7 +146,7 @@ def compute(
 def fuser(backbone: Backbone, weighting: LossWeighting | None, dataset: Dataset) -> Callable[[Pair], np.ndarray]:
     """From the files of a pair to the fused image, grey, 8 bits, as :mod:`studies.tables` describes the protocol."""
     model, variables = backbone.model, backbone.variables
-    run = jax.jit(partial(fuse_static, model) if weighting is None else partial(ttd, model, weighting=weighting))
+    run = jax.jit(partial(fusion.fuse, model, weighting=StaticWeighting() if weighting is None else weighting))
     colored = dataset.colored and backbone.channels == 3
 
     def fuse(pair: Pair) -> np.ndarray:

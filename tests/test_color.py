@@ -140,11 +140,12 @@ def test_grey_stored_as_rgb_stays_grey_in_three_channels(backbone):
 def test_a_three_channel_network_on_grey_gives_the_luma_of_its_output(ifcnn_variables):
     import jax.numpy as jnp
 
-    from ttd_jax.core.fusion import fuse_static
+    from ttd_jax.core import fusion
+    from ttd_jax.core.weighting import StaticWeighting
 
     backbone = ifcnn_backbone(ifcnn_variables, "max")
     sources = np.stack([grey(), grey()])[..., np.newaxis]
-    raw = np.asarray(fuse_static(backbone.model, backbone.variables, jnp.asarray(sources)).image)
+    raw = np.asarray(fusion.fuse(backbone.model, backbone.variables, jnp.asarray(sources), StaticWeighting()).image)
     result = Fuser(backbone, weighting="static")(list(sources))
     assert np.ptp(raw, axis=-1).max() > 1e-3
     np.testing.assert_allclose(result.image[..., 0], np.clip(raw @ WEIGHTS, 0, 1), atol=1e-5)

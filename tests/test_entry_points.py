@@ -28,7 +28,7 @@ spec = find_spec("blur")
 model = spec.build()
 save_backbone(Backbone(spec, model, model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))), "mine")
 loaded = load_backbone(checkpoint="mine")
-assert loaded.spec is spec and loaded.model == model and loaded.recipes == spec.recipes
+assert loaded.spec == spec and loaded.model == model and loaded.recipes == spec.recipes
 assert main(["fuse", "a.png", "b.png", "--checkpoint", "mine", "-o", "fused.png", "--no-compile-cache"]) == 0
 assert convert(["blur", "blur.pth", "--preset", "small", "--output", "converted"]) == 0
 assert load_backbone("blur", "converted").variables["params"]["head"]["bias"].tolist() == [0.5]

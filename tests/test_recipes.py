@@ -5,7 +5,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from studies.cells import CELLS
+from studies.measures import CELLS
 from studies.recipes import NAMES
 from ttd_jax import Fuser
 from ttd_jax.backbones import BACKBONES, bundled_checkpoints, load_backbone

@@ -263,7 +263,7 @@ class Fuser:
             self._weighting.check_losses(fused.losses)
         seconds = {"read": job.read, "fuse": time.perf_counter() - job.launched}
         image = self._pixels(fused, stack)
-        facts = known_facts(self.backbone, self._weighting, self.precision, stack.rule, fused.found)
+        facts = known_facts(self.backbone, self._weighting, self.precision, stack.rule, found=fused.found)
         report = make_report(facts, stack, image, seconds, remarks_on(self.backbone, self._model, len(stack.order)))
         static = None
         if explain:

@@ -44,7 +44,7 @@ def test_the_mixture_counts_the_sources(model, variables, count):
 
 def test_a_component_is_the_source_decoded_alone(model, variables):
     sources = draw(3, 9, 11, 1)
-    components = uni_source_components(model, variables, sources, model.encode(variables, sources), "alone")
+    components = uni_source_components(model, variables, sources, model.encode(variables, sources), kind="alone")
     for source, component in zip(sources, components, strict=True):
         np.testing.assert_allclose(component, model.network.apply(variables, source), atol=1e-6)
 

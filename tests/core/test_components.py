@@ -13,7 +13,7 @@ SOURCES = np.random.default_rng(0).random((3, 4, 5, 2)).astype(np.float32)
 
 def components(model, kind):
     sources = jnp.asarray(SOURCES)
-    return uni_source_components(model, VARIABLES, sources, model.encode(VARIABLES, sources), kind)
+    return uni_source_components(model, VARIABLES, sources, model.encode(VARIABLES, sources), kind=kind)
 
 
 @pytest.mark.parametrize("rule", ["sum", "mean", "max"])

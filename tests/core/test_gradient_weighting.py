@@ -95,7 +95,7 @@ def test_gradients_are_finite_differences(kind, loss):
 
         @jax.jit
         def value(features, m):
-            component = uni_source_components(model, VARIABLES, sources, features, kind)[m]
+            component = uni_source_components(model, VARIABLES, sources, features, kind=kind)[m]
             return total_loss(loss)(normalize(component), normalize(sources[m]))
 
         for m in range(3):

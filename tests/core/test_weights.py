@@ -61,7 +61,9 @@ def test_space_of_the_comparison(space, difference):
     [("exp", lambda x: np.exp(-7 * x)), ("linear", lambda x: -7 * x), ("sigmoid", lambda x: expit(-7 * x))],
 )
 def test_forms_against_scipy(form, score):
-    np.testing.assert_allclose(relative_dominability(jnp.asarray(LOSSES), 7.0, form), score(LOSSES), rtol=1e-5)
+    np.testing.assert_allclose(
+        relative_dominability(jnp.asarray(LOSSES), scale=7.0, form=form), score(LOSSES), rtol=1e-5
+    )
     np.testing.assert_allclose(weights(form=form, scale=7.0), softmax(score(LOSSES), axis=0), rtol=1e-5)
 
 

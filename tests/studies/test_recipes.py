@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from studies.cells import CELLS, control_weights
+from studies.measures import CELLS
+from studies.methods import control_weights
 from studies.pairs import Pair, split_by_content
 from studies.recipes import (
     BASELINES,

@@ -14,7 +14,8 @@ from convert.from_torch import convert_file
 from studies.datasets import DATASETS, find_pairs
 from studies.published import TABLES
 from studies.tables import check_recipes, compute, fuser, load_backbones, report
-from ttd_jax.core.fusion import fuse_static
+from ttd_jax.core import fusion
+from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.metrics import evaluate
 
@@ -88,7 +89,7 @@ def test_the_protocol(medical, checkpoint):
     pair = find_pairs(medical, "MRI-CT")[1]
     sources = [np.asarray(Image.open(path).convert("L")) for path in pair]
     stack = jnp.asarray(np.stack(sources)[..., np.newaxis] / 255, jnp.float32)
-    image = np.asarray(fuse_static(backbone.model, backbone.variables, stack).image)
+    image = np.asarray(fusion.fuse(backbone.model, backbone.variables, stack, StaticWeighting()).image)
     levels = np.floor(np.clip(image, 0, 1) * 255)
     expected = levels @ [0.114, 0.587, 0.299]
     fused = fuser(backbone, None, DATASETS["MRI-CT"])(pair)

@@ -10,7 +10,8 @@ from skimage.metrics import structural_similarity
 from skimage.transform import downscale_local_mean
 
 from ttd_jax.backbones import ttdnet
-from ttd_jax.core.fusion import fuse_static, ttd
+from ttd_jax.core import fusion
+from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.metrics import sum_of_correlations_of_differences
 from ttd_jax.training.batches import make_batch
 from ttd_jax.training.objective import detail_similarity, differences_correlation, fusion_terms, ssim
@@ -91,8 +92,8 @@ def test_training_fuses_as_the_package_does(model, variables, batch):
     recipe = replace(SMOKE, static=1.0)
     for sources in jnp.asarray(batch.sources):
         fused = fuse_both(model, variables, sources, recipe)
-        dynamic = ttd(model, variables, sources[..., jnp.newaxis], recipe.weighting)
-        static = fuse_static(model, variables, sources[..., jnp.newaxis])
+        dynamic = fusion.fuse(model, variables, sources[..., jnp.newaxis], recipe.weighting)
+        static = fusion.fuse(model, variables, sources[..., jnp.newaxis], StaticWeighting())
         np.testing.assert_allclose(fused.dynamic, dynamic.image[..., 0], atol=2e-6)
         np.testing.assert_allclose(fused.weights, dynamic.weights, atol=2e-5)
         np.testing.assert_allclose(fused.components, dynamic.components[..., 0], atol=2e-6)

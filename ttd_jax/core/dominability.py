@@ -25,6 +25,7 @@ def uni_source_components(
     variables: Variables,
     sources: Float[Array, "M H W C"],
     features: PyTree,
+    *,
     kind: Component = "alone",
 ) -> Float[Array, "M H W K"]:
     """The image decoded from each source alone, without the model's residual.
@@ -129,7 +130,7 @@ def in_space(
 
 
 def relative_dominability(
-    losses: Float[Array, "M H W"], scale: Float[Array, ""] | float = 1.0, form: Form = "exp"
+    losses: Float[Array, "M H W"], *, scale: Float[Array, ""] | float = 1.0, form: Form = "exp"
 ) -> Float[Array, "M H W"]:
     r"""The score before the softmax (TTD, Eq. 6 and Table 4): larger where a source explains itself better.
 
@@ -154,7 +155,7 @@ def weights_from_losses(losses: Float[Array, "M H W"], weighting: Scoring) -> Fl
     their weights. With ``smoothing`` the losses are filtered first.
     """
     losses = smooth_losses(losses, weighting.smoothing)
-    score = relative_dominability(losses, weighting.scale, weighting.form)
+    score = relative_dominability(losses, scale=weighting.scale, form=weighting.form)
     if weighting.normalization == "none":
         return score
     if weighting.normalization == "proportional":

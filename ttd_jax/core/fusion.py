@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.model import FusionModel, Variables, check_image
 from ttd_jax.core.protocol import Weighting, check_weighed
-from ttd_jax.core.weighting import StaticWeighting
 
 
 class Fused(NamedTuple):
@@ -73,13 +72,3 @@ def fuse(
     if weights is None and model.facts.uniform_is_static:
         weights = jnp.full(sources.shape[:3], 1 / sources.shape[0])
     return Fused(image, weights, weighed.losses, weighed.components, weighed.bands, weighed.found)
-
-
-def ttd(model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], weighting: Weighting) -> Fused:
-    """As :func:`fuse`; its name before static fusion was a weighting too."""
-    return fuse(model, variables, sources, weighting)
-
-
-def fuse_static(model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"]) -> Fused:
-    """As :func:`fuse` with ``StaticWeighting()``; its name before that was a weighting."""
-    return fuse(model, variables, sources, StaticWeighting())

@@ -120,8 +120,8 @@ def check_model(model: Any) -> None:
         raise InputError(f"{name} is not hashable: make it a frozen dataclass of hashable fields") from None
 
 
-def check_image(model: Any, member: str, image: Any, size: tuple[int, ...]) -> None:
-    """Refuses what a model's ``decode`` or ``render`` returned if it is no image of this size.
+def check_image(model: Any, member: str, image: Any, size: tuple[Any, ...]) -> None:
+    """Refuses what a model's ``decode`` or ``render`` returned if it is no image of this size, which may be symbols.
 
     Raises:
         InputError: It is not (H, W, K).

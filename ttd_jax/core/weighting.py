@@ -68,7 +68,7 @@ class LossWeighting(Scoring, Weighting):
 
     def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
         """Components, their distances from the sources, and the weights that follow (TTD, Eq. 6)."""
-        components = uni_source_components(model, variables, sources, features, self.component)
+        components = uni_source_components(model, variables, sources, features, kind=self.component)
         losses = reconstruction_losses(model, components, sources, self)
         return Weighed(components, losses, weights_from_losses(losses, self))
 

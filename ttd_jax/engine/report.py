@@ -40,7 +40,9 @@ class Report(Facts, total=False):
     theory: dict[str, Any]
 
 
-def known_facts(backbone: Backbone, weighting: Weighting, precision: Precision, rule: str, found: Any = None) -> Facts:
+def known_facts(
+    backbone: Backbone, weighting: Weighting, precision: Precision, rule: str, *, found: Any = None
+) -> Facts:
     """What can be said without sources.
 
     Args:

@@ -38,7 +38,7 @@ class Fused(NamedTuple):
 
 
 def fuse_both(model: FusionModel, variables: Variables, sources: Float[Array, "M H W"], recipe: Recipe) -> Fused:
-    """What :func:`ttd_jax.core.fusion.ttd` and ``fuse_static`` give, from features computed once.
+    """What :func:`ttd_jax.core.fusion.fuse` gives by its weighting and by none, from features computed once.
 
     Components are decoded side by side, not one after the other: on small crops that is faster.
     """
