@@ -1,4 +1,4 @@
-"""Prints the licence of every package that ttd-jax needs to run, as their own metadata says: ``python .ci/licences.py``."""
+"""Prints the licence of every package that ttd-jax needs to run, by their own metadata: ``python .ci/licences.py``."""
 
 import re
 from importlib.metadata import PackageNotFoundError, distribution
