@@ -11,7 +11,7 @@ All of them load on first use, so that ``import ttd_jax`` (and ``ttd-jax --help`
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from ttd_jax.api import Fuser, fuse
