@@ -125,12 +125,12 @@ def _summarize(problems: list[str]) -> str:
         kind, name = re.findall(r"^(missing|unexpected key|unexpected|)\s*(.*)", problem)[0]
         part = re.split(r"[./]", name.removeprefix("params/"))[0]
         groups.setdefault((kind, part) if kind else ("", name), []).append(name)
-    shown = [
+    lines = [
         shown(f"{kind} {names[0]}".strip()) + (f" and {len(names) - 1} more of {shown(part)}" if len(names) > 1 else "")
         for (kind, part), names in groups.items()
     ][:_MOST_GROUPS]
     rest = sum(map(len, list(groups.values())[_MOST_GROUPS:]))
-    return "; ".join(shown) + (f"; and {rest} more" if rest else "")
+    return "; ".join(lines) + (f"; and {rest} more" if rest else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -73,8 +73,8 @@ def _collect(node: Any, prefix: str, depth: int, tensors: dict[str, np.ndarray],
         seen.add(id(node))
         for key, value in node.items():
             name = shown(str(key))
-            _collect(value, f"{prefix}.{name}" if prefix else name, depth + 1, tensors, seen)
-    elif isinstance(node, Tensor) and prefix:
+            _collect(value, f"{prefix}.{name}" if depth else name, depth + 1, tensors, seen)
+    elif isinstance(node, Tensor) and depth:
         if prefix in tensors:
             raise CheckpointError(f"two tensors are called {prefix}: which one is meant cannot be known")
         tensors[prefix] = _to_array(node, prefix)

@@ -52,7 +52,7 @@ def read_image(path: str | os.PathLike) -> Picture:
     form = form or pillow.other()
     try:
         check_declared(path, form.declared(path))
-        return form.read(path)
+        picture = form.read(path)
     except InputError:
         raise
     except MemoryError:
@@ -61,6 +61,9 @@ def read_image(path: str | os.PathLike) -> Picture:
         reason = "" if isinstance(error, LookupError) else str(error).strip()
         reason = reason.splitlines()[0][:_LONGEST_REASON] if reason else type(error).__name__
         raise InputError(f"{path} is damaged, truncated or no image: {reason}") from None
+    if not picture.pixels.size:
+        raise InputError(f"{path} is damaged, truncated or no image: it holds no pixels")
+    return picture
 
 
 def _start(path: Path) -> bytes:
