@@ -50,7 +50,7 @@ def torch_files(folder: Path) -> dict[str, bytes]:
     root = StateDict(
         {"conv1.weight": tensor(np.ones((2, 3), np.float32)), "conv1.bias": tensor(np.zeros(2, np.float64))}
     )
-    nested = {"model": root, "epoch": 3, "lr": [0.1, (1, 2)], "count": tensor(np.array(7))}
+    nested = {"model": root, "epoch": 3, "lr": [1, (1, 2)], "count": tensor(np.array(7))}
     return {
         f"{layout}-{name}.pth": save(folder / "seed.pth", node).read_bytes()
         for layout, save in {"zip": save_zip, "legacy": save_legacy}.items()
