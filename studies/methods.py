@@ -30,11 +30,12 @@ CONTROLS = ("control brightness", "control detail")
 
 
 class Method(NamedTuple):
-    """A way to fuse, and the files that it consists of."""
+    """A way to fuse, the files that it consists of, and for plain ``fuse`` the fuser, which gives weights too."""
 
     name: str
     fuse: FuseFn
     code: list[Path]
+    fuser: Fuser | None = None
 
 
 def named_method(name: str) -> Method:
@@ -55,7 +56,8 @@ def named_method(name: str) -> Method:
     code = [STUDIES.parent / "ttd_jax", STUDIES / "methods.py", *([Path(checkpoint)] if checkpoint else [])]
     if control:
         return Method(name, fused_by_control(backbone, detail=control == CONTROLS[1]), code)
-    return Method(name, fused_by(backbone, **_fuse_options(options)), code)
+    fuser = Fuser(backbone, **_fuse_options(options))
+    return Method(name, lambda sources: fuser(sources).image, code, fuser)
 
 
 def _fuse_options(options: dict[str, str]) -> dict:

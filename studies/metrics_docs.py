@@ -1,4 +1,4 @@
-"""The table and the figure of ``docs/metrics.md``.
+"""The table and the figure of ``docs/metrics.md`` and ``docs/studies/metrics.md``.
 
 ``python -m studies.metrics_docs`` prints every variant of every metric with its value on one fused image;
 ``python -m studies.metrics_docs --figure docs/figures/metrics_gamed.png`` draws which metrics prefer a

@@ -89,6 +89,8 @@ def load_half(data: Path, half: str, size: int = 256) -> dict[str, list[Pair]]:
 
 def spaced(members: Sequence[Pair], most: int) -> list[Pair]:
     """At most so many, evenly spaced over the list."""
+    if not members:
+        return []
     return [members[i] for i in np.unique(np.linspace(0, len(members) - 1, most).round().astype(int))]
 
 
@@ -126,7 +128,7 @@ def known_focus_pairs(size: int = 256) -> list[Pair]:
             blurred = (
                 ndimage.gaussian_filter(photo, rng.uniform(1.5, 3.5))
                 if index % 2
-                else ndimage.convolve(photo, _disc(rng.uniform(2.5, 5)), mode="nearest")
+                else ndimage.convolve(photo, disc(rng.uniform(2.5, 5)), mode="nearest")
             )
             sharp = ndimage.gaussian_filter(mask.astype(float), 1.0)
             sources = [sharp * photo + (1 - sharp) * blurred, (1 - sharp) * photo + sharp * blurred]
@@ -146,7 +148,7 @@ def center(image: np.ndarray, size: int) -> np.ndarray:
     return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
-def _disc(radius: float) -> np.ndarray:
+def disc(radius: float) -> np.ndarray:
     reach = int(np.ceil(radius))
     y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = np.clip(radius + 0.5 - np.hypot(y, x), 0, 1)

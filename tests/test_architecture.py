@@ -33,7 +33,8 @@ MAY_IMPORT = {
     "api": {"backbones", "core", "engine", "inputs", "ops", "options", "result"},  # root: the version
     "export": {"api", "io", "options"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
-    "comparison": {"io", "metrics", "ops", "root"},
+    "comparison": {"io", "metrics", "ops", "root", "text"},
+    "text": set(),
     "cli": {
         "api",
         "backbones",
@@ -44,6 +45,7 @@ MAY_IMPORT = {
         "io",
         "metrics",
         "options",
+        "text",
         "training",
         "root",
     },

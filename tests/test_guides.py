@@ -1,11 +1,13 @@
-"""The code in the guides runs as printed."""
+"""The code in the guides runs as printed, and links inside the project lead somewhere."""
 
 import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
+PAGES = [*DOCS.parent.glob("*.md"), *DOCS.rglob("*.md"), *(DOCS.parent / "benchmarks").glob("*.md")]
 
 
 def run(guide: str) -> dict:
@@ -27,3 +29,94 @@ def test_bring_your_own_backbone():
     assert result.report["backbone"] == "two-scales"
     np.testing.assert_array_equal(result.weights > 0, True)
     assert result.image.std() < sources.std(axis=(1, 2)).min()  # three kinds of noise are averaged
+
+
+def code_of(page: str) -> str:
+    (code,) = re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    return code
+
+
+@pytest.fixture
+def metrics_as_they_were(monkeypatch):
+    from ttd_jax.metrics import METRICS
+
+    before = dict(METRICS)
+    yield METRICS
+    METRICS.clear()
+    METRICS.update(before)
+
+
+def test_a_metric_of_ones_own(metrics_as_they_were, tmp_path):
+    names: dict = {}
+    exec(code_of("your_metric.md"), names)
+    assert list(metrics_as_they_were)[-1] == "BK"
+    assert "BK" in names["evaluate"](names["dark"], [names["dark"], names["bright"]])  # all of the standard convention
+
+    from PIL import Image
+
+    from ttd_jax.comparison import evaluate_folders
+    from ttd_jax.comparison.report import render
+
+    for folder in ("dark", "bright", "fused"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(names.get(folder, names["bright"])).save(tmp_path / folder / "1.png")
+    sources = [tmp_path / "dark", tmp_path / "bright"]
+    assert "BK↑" in render(evaluate_folders({"mine": tmp_path / "fused"}, sources, metrics=["BK"]))
+
+
+def test_a_metric_that_breaks_its_contract_is_named(metrics_as_they_were):
+    from dataclasses import replace
+
+    from ttd_jax.errors import InputError
+    from ttd_jax.metrics import METRICS, evaluate, register
+
+    image = np.zeros((4, 4), np.uint8)
+    register(replace(METRICS["EN"], name="rows", function=lambda fused, variant: fused.sum(axis=0)))
+    with pytest.raises(InputError, match=r"metric 'rows': its function gives one number .* got shape \(4,\)"):
+        evaluate(image, [image, image], metrics=["rows"])
+    register(replace(METRICS["EN"], name="plain", function=lambda fused, variant: np.asarray(fused).std()))
+    assert evaluate(image, [image, image], metrics=["plain"]) == {"plain": 0.0}  # NumPy serves as well
+    with pytest.raises(InputError, match=r"there is a metric 'SD' already \(standard deviation\): rename yours"):
+        register(replace(METRICS["EN"], name="SD"))
+    with pytest.raises(InputError, match=r"metric 'EN': conventions are among standard, .*; got 'mine'"):
+        replace(METRICS["EN"], conventions={"mine": "shannon"})
+    with pytest.raises(InputError, match=r"EN has the variants shannon, zoo; got 'other'"):
+        replace(METRICS["EN"], conventions={"standard": "other"})
+    with pytest.raises(InputError, match=r"metric 'EN': direction is 'higher' or 'lower'; got 'up'"):
+        replace(METRICS["EN"], direction="up")
+
+
+def anchors(text: str) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    titles = re.findall(r"^#+ (.*)", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def broken_links(page: Path) -> list[str]:
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        found = (page.parent / name).resolve() if name else page
+        if not found.exists() or (anchor and anchor not in anchors(found.read_text())):
+            broken.append(target)
+    return broken
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS.parent)))
+def test_links_inside_the_project_lead_somewhere(page):
+    assert broken_links(page) == []
+
+
+def test_a_broken_link_is_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# Speed, measured\n[a](page.md#speed-measured) [b](page.md#speed) [c](none.md) [d](https://e.org/x)"
+    )
+    assert broken_links(page) == ["page.md#speed", "none.md"]
+
+
+def test_guides_are_short():
+    """Tables of measurements live under docs/studies."""
+    assert len((DOCS / "recipes.md").read_text().split()) <= 800

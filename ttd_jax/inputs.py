@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import Picture, picture_from_pillow, read_image
+from ttd_jax.io.images import picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
-from ttd_jax.ops.pixels import DEPTH_ORDER, to_float
+from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, to_float
 from ttd_jax.ops.ranges import Range, check_depths, to_unit
 
 Source: TypeAlias = "ArrayLike | Image.Image | os.PathLike[str]"
@@ -71,28 +71,22 @@ def check_sources(
     roles, given = _named(sources)
     if len(given) < 2:
         raise InputError(f"fusion takes two sources or more; got {len(given)}")
-    read = [_read(role, source) for role, source in zip(roles, given, strict=True)]
+    ranges = _by_role(range, roles)
+    read = [_read(role, source, role in ranges) for role, source in zip(roles, given, strict=True)]
     arrays = [pixels for pixels, _, _ in read]
     remarks = [remark for _, _, found in read for remark in found]
     _check_sizes(roles, arrays)
-    ranges = _by_role(range, roles)
     unsaid = {role: pixels for role, pixels in zip(roles, arrays, strict=True) if role not in ranges}
     remarks += check_depths([*unsaid], [*unsaid.values()], len({pixels.dtype for pixels in arrays}) > 1)
     images = []
     for role, pixels in zip(roles, arrays, strict=True):
         pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
-        if pixels.shape[-1] in (2, 4):
-            remarks.append(f"{role}: alpha was dropped")
-            pixels = pixels[..., :-1]
         if role in ranges:
             scaled, clipped = to_unit(pixels, ranges[role], role)
             images.append(scaled)
             remarks += clipped
             continue
-        try:
-            images.append(to_float(pixels))
-        except InputError as error:
-            raise InputError(f"{role}: {error}") from None
+        images.append(to_float(pixels))
         if (spread := float(np.ptp(images[-1]))) < 0.05 and pixels.dtype != bool:
             remarks.append(f"{role} uses {spread:.1%} of the pixel range: stretch it first if that is not meant")
     reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
@@ -155,23 +149,16 @@ def _named(sources: Any) -> tuple[list[str], list[Any]]:
     return [n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)], given
 
 
-def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
+def _read(role: str, source: Any, any_scale: bool) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
     if isinstance(source, (str, os.PathLike)):
         picture = read_image(source)
     elif isinstance(source, Image.Image):
         picture = picture_from_pillow(source, role)
     else:
-        if np.ma.is_masked(source):
-            raise InputError(f"{role} is a masked array: fill what is masked first (array.filled(value))")
-        picture = Picture(np.asarray(source), Metadata())
-    pixels = picture.pixels
-    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4, 6)):
-        raise InputError(
-            f"{role} has shape {pixels.shape}: expected (H, W), (H, W, 1) or (H, W, 3), or these with alpha"
-        )
-    if min(pixels.shape[:2]) < 2:
-        raise InputError(f"{role} has {pixels.shape[0]} x {pixels.shape[1]} pixels: expected at least 2 x 2")
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False), picture.metadata, picture.remarks
+        pixels, remarks = as_image(source, role, any_scale=any_scale)
+        return pixels, Metadata(), remarks
+    pixels, remarks = as_image(picture.pixels, role, any_scale=any_scale)
+    return pixels, picture.metadata, (*picture.remarks, *remarks)
 
 
 def _check_sizes(roles: Sequence[str], arrays: Sequence[np.ndarray]) -> None:

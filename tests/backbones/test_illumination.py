@@ -49,9 +49,9 @@ def test_probabilities(variables, outputs, expected):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (np.zeros((20, 20), np.float32), r"takes an RGB image .* got float32 \(20, 20\)"),
-        (np.zeros((20, 20, 3), np.uint8), "got uint8"),
-        (np.zeros((15, 20, 3), np.float32), "16 pixels a side or more"),
+        (np.zeros((20, 20), np.float32), r"takes an RGB image .* got one of shape \(20, 20\)"),
+        (np.zeros((20, 20, 3), np.int32), "got int32: shift and scale"),
+        (np.zeros((15, 20, 3), np.float32), "15 x 20 pixels: expected at least 16 x 16"),
         (np.full((20, 20, 3), np.nan, np.float32), "finite"),
         (np.full((20, 20, 3), 2.0, np.float32), r"in \[0, 1\]"),
     ],
@@ -59,6 +59,12 @@ def test_probabilities(variables, outputs, expected):
 def test_images_that_do_not_fit(variables, image, message):
     with pytest.raises(InputError, match=message):
         Illumination(variables, {})(image)
+
+
+def test_whole_levels_are_scaled(variables):
+    image = np.random.default_rng(0).integers(0, 256, (16, 17, 3), dtype=np.uint8)
+    classify = Illumination(variables, {})
+    assert classify(image) == pytest.approx(classify((image / 255).astype(np.float32)))
 
 
 def test_it_loads_by_its_own_function_only(tmp_path, variables):

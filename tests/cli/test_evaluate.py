@@ -218,7 +218,8 @@ def test_a_pixel_type_without_a_scale(ttd_jax, folders):
     done = ttd_jax("evaluate", *SOURCES, "--fused", "mean", "--metrics", "EN")
     assert done.code == 1
     assert done.err == (
-        "ttd-jax: failed: 1: mean/1.tif must be uint8, uint16 or floats in [0, 1]; got int16: convert it\n"
+        "ttd-jax: failed: 1: mean/1.tif: pixels are bool, uint8, uint16 or float in [0, 1]; got int16: shift and "
+        "scale them to [0, 1] yourself, so that nothing is guessed\n"
     )
 
 

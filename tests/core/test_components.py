@@ -83,3 +83,23 @@ def test_features_may_be_a_tree():
 def test_unknown_kind_is_refused():
     with pytest.raises(KeyError):
         components(AnalyticModel(), "everything")
+
+
+class Padding(AnalyticModel):
+    """Adds the features of the pixel to the right, and zero beyond the border, so that black looks different there."""
+
+    def encode(self, variables, sources):
+        features = super().encode(variables, sources)
+        return features + jnp.pad(features[:, :, 1:], ((0, 0), (0, 0), (0, 1), (0, 0)))
+
+
+def test_a_black_partner_is_a_whole_image_to_a_network_that_sees_its_border():
+    def padded(x):
+        right = np.zeros_like(x)
+        right[:, :-1] = encode(x)[:, 1:]
+        return encode(x) + right
+
+    black = padded(np.zeros_like(SOURCES[0]))
+    assert black.std() > 0
+    got = components(Padding("sum"), "black")
+    np.testing.assert_allclose(got, [decode(padded(x) + 2 * black) for x in SOURCES], rtol=1e-5)

@@ -30,8 +30,8 @@ def test_a_variant_goes_before_the_convention(fused, sources):
 
 
 def test_a_variant_gives_a_metric_to_a_convention_that_lacks_it():
-    assert "VIF" not in resolve_variants(convention="ttd")
-    assert resolve_variants(convention="ttd", variants={"VIF": "vifp_sum"})["VIF"] == "vifp_sum"
+    assert "VIF" not in resolve_variants(None, convention="ttd")
+    assert resolve_variants(None, convention="ttd", variants={"VIF": "vifp_sum"})["VIF"] == "vifp_sum"
 
 
 @pytest.mark.parametrize("channel", ["y", "gray", "rgb"])
@@ -128,23 +128,17 @@ def broken(value):
             IMAGE.astype(np.int32),
             [IMAGE, IMAGE],
             {},
-            r"fused must be uint8, uint16 or floats in \[0, 1\]; got int32",
+            r"fused: pixels are bool, uint8, uint16 or float in \[0, 1\]; got int32: shift and scale",
         ),
-        (IMAGE > 0, [IMAGE, IMAGE], {}, r"got bool: convert it"),
-        (
-            np.zeros((20, 30, 4), np.uint8),
-            [IMAGE] * 2,
-            {},
-            r"\(20, 30, 4\): drop an alpha channel or batch axis",
-        ),
-        (IMAGE[:2], [IMAGE[:2]] * 2, {}, r"at least 3 pixels to a side; got 30x2"),
-        (broken(np.nan), [FLOATS, FLOATS], {}, r"fused has NaN or infinite pixels"),
-        (FLOATS, [FLOATS, broken(np.inf)], {}, r"sources\[1\] has NaN or infinite pixels"),
+        (np.zeros((1, 20, 30), np.uint8), [IMAGE] * 2, {}, r"fused has shape \(1, 20, 30\): expected \(H, W\), "),
+        (IMAGE[:2], [IMAGE[:2]] * 2, {}, r"fused has 2 x 30 pixels: expected at least 3 x 3"),
+        (broken(np.nan), [FLOATS, FLOATS], {}, r"fused: pixels are finite numbers; got 1 NaN or infinite"),
+        (FLOATS, [FLOATS, broken(np.inf)], {}, r"sources\[1\]: pixels are finite numbers; got 1 NaN or"),
         (
             FLOATS * 255,
             [FLOATS, FLOATS],
             {},
-            r"floats must lie in \[0, 1\]; fused reaches from 127.5 to 127.5: divide",
+            r"fused: float pixels lie in \[0, 1\]; got \[127.5, 127.5\]: divide",
         ),
         (IMAGE, [IMAGE, OTHER], {"metrics": ["XX"]}, r"unknown metric 'XX'; the metrics are EN, CE, "),
         (IMAGE, [IMAGE, OTHER], {"metrics": "EN"}, r"got the string 'EN': write \['EN'\]"),

@@ -64,7 +64,7 @@ def test_a_folder_is_mapped(fused, sources):
     for i, pair in enumerate(folder):
         single = evaluate(*pair, metrics=names)
         assert {name: float(mapped[name][i]) for name in names} == pytest.approx(single, rel=1e-5)
-    shapes = jax.eval_shape(jax.vmap(lambda f, s: score(f, s, resolve_variants())), *stacked)
+    shapes = jax.eval_shape(jax.vmap(lambda f, s: score(f, s, resolve_variants(None))), *stacked)
     assert {name: value.shape for name, value in shapes.items()} == dict.fromkeys(METRICS, (3,))
 
 

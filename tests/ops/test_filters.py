@@ -26,7 +26,7 @@ def valid(image, kernel):
 def test_local_mean_and_covariance(kernel, image):
     x, y = image.astype(float)
     np.testing.assert_allclose(filters.local_mean(jnp.asarray(image), kernel), valid(image, kernel), rtol=1e-5)
-    moments = filters.local_moments(list(jnp.asarray(image)), kernel, ((0, 1), (1, 0)))
+    moments = filters.local_moments(list(jnp.asarray(image)), kernel, pairs=((0, 1), (1, 0)))
     covariance = valid(x * y, kernel) - valid(x, kernel) * valid(y, kernel)
     for found in moments.covariances:
         np.testing.assert_allclose(found, covariance, rtol=1e-4, atol=1e-2)

@@ -75,10 +75,11 @@ def test_pixels_without_a_scale(pixels, message):
 
 
 def test_the_range_is_said_as_exactly_as_it_is_checked():
-    over = np.array([[0.5, np.nextafter(np.float32(1), np.float32(2))]])
-    with pytest.raises(InputError, match=r"got \[0\.5, 1\.00000012\]"):
-        to_float(over)
-    to_float(np.array([[0.5, 1 + 1e-12]]))  # which is 1 in float32
+    with pytest.raises(InputError, match=r"got \[0\.5, 1\.00000202\]"):
+        to_float(np.array([[0.5, 1 + 2.02e-6]]))
+    rounded = np.array([[-5e-7, 0.5, 1 + 5e-7]])
+    for dtype in (np.float32, np.float64):
+        np.testing.assert_array_equal(to_float(rounded.astype(dtype)), [[0, 0.5, 1]])
 
 
 @pytest.mark.parametrize("dtype", ["bool", "int32", "uint32", "complex64", "nonsense", 5])

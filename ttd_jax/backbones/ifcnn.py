@@ -107,7 +107,7 @@ class IFCNN(RuleModel):
         kernel, bias = _folded(variables, "conv3")
         last = variables["params"]["conv4"]
         to_image, offset = last["kernel"][0, 0] * std, last["bias"] * std + mean
-        return replicate_conv(latent, kernel, 1, lambda y: nn.relu(y + bias) @ to_image + offset)
+        return replicate_conv(latent, kernel, then=lambda y: nn.relu(y + bias) @ to_image + offset)
 
 
 def normalize(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 3"]:
@@ -140,7 +140,7 @@ _RECIPES = {
     "fitted": _FITTED,
     "paper": PAPER,
 }
-"""From the study of docs/recipes.md; the one for exposure is the least harmful, not a gain."""
+"""From docs/studies/recipes.md; the one for exposure is the least harmful, not a gain."""
 
 SPEC = Spec(
     name="ifcnn",

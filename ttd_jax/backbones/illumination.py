@@ -20,6 +20,7 @@ from ttd_jax.core.model import Variables
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.checkpoints import load_variables, read_manifest
 from ttd_jax.ops.conv import reflect_pad
+from ttd_jax.ops.pixels import as_image, to_float
 
 _SMALLEST = 16  # pixels a side, which four halvings leave one of
 
@@ -60,20 +61,15 @@ class Illumination:
         both are 0.
 
         Args:
-            image: RGB floats in [0, 1], (H, W, 3), at least 16 pixels a side.
+            image: RGB (H, W, 3), at least 16 pixels a side; as sources of a fusion otherwise.
 
         Raises:
-            InputError: It has another shape, or pixels that are not finite or lie outside [0, 1].
+            InputError: It has another shape, or is none that :func:`ttd_jax.ops.pixels.as_image` reads.
         """
-        image = np.asarray(image)
-        if image.ndim != 3 or image.shape[-1] != 3 or min(image.shape[:2]) < _SMALLEST or image.dtype.kind != "f":
-            raise InputError(
-                f"the classifier takes an RGB image (H, W, 3) of floats in [0, 1], {_SMALLEST} pixels a side or more; "
-                f"got {image.dtype} {image.shape}: divide integers by their full scale"
-            )
-        if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
-            raise InputError("pixels are finite numbers in [0, 1]; rescale them, mask or fill NaN first")
-        day, night = np.asarray(_outputs(self.variables, jnp.asarray(image, jnp.float32)), np.float64)
+        pixels, _ = as_image(image, "the image", smallest=_SMALLEST)
+        if pixels.shape[2:] != (3,):
+            raise InputError(f"the classifier takes an RGB image (H, W, 3); got one of shape {pixels.shape}")
+        day, night = np.asarray(_outputs(self.variables, jnp.asarray(to_float(pixels))), np.float64)
         total = day + night
         return (float(day / total), float(night / total)) if total > 0 else (0.5, 0.5)
 

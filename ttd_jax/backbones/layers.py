@@ -121,7 +121,7 @@ class ReplicateConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
-        y = conv(replicate_pad(x, self.size // 2 * self.dilation), kernel, self.dilation)
+        y = conv(replicate_pad(x, self.size // 2 * self.dilation), kernel, dilation=self.dilation)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 
@@ -146,7 +146,7 @@ class Conv3x3(nn.Module):
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
         padded = self.pad(x, self.dilation)
-        y = map_strips(lambda strip: conv(strip, kernel, self.dilation), padded, height=x.shape[-3])
+        y = map_strips(lambda strip: conv(strip, kernel, dilation=self.dilation), padded, height=x.shape[-3])
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
 
 

@@ -127,7 +127,7 @@ SPEC = Spec(
     presets={"general": {"channels": 32, "encoder": (1, 2, 4), "decoder": (2, 1), "rule": "mean"}},
     recipes={
         **dict.fromkeys(("default", "vif", "medical", "exposure"), WEIGHTING),
-        "focus": replace(WEIGHTING, scale=3.0),  # choose harder: docs/recipes.md
+        "focus": replace(WEIGHTING, scale=3.0),  # choose harder: docs/studies/recipes.md
         "paper": PAPER,
     },
     channels=1,

@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
     if not found.images:
         print("ttd-jax: error: no image could be evaluated", file=sys.stderr)
         return 1
-    text = render(found, options.format)
+    text = render(found, form=options.format)
     if options.output:
         with atomic_file(options.output, options.overwrite) as temporary:
             temporary.write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import Any
 from ttd_jax.cli import runtime
 from ttd_jax.cli.fuse import add_sources, check_files, parse_sources, refuse_existing
 from ttd_jax.errors import InputError
+from ttd_jax.text import aligned
 
 _EPILOG = """examples:
   ttd-jax explain near.png far.png
@@ -87,14 +88,7 @@ def describe(theory: Mapping[str, Any]) -> str:
     bounds += [
         [label, *(_number(theory[kind][key]) for kind in ("static", "dynamic"))] for key, label in _BOUND_ROWS.items()
     ]
-    return "\n".join([*_align(rows), "", *_align(bounds)])
-
-
-def _align(rows: list[list[str]]) -> list[str]:
-    """Lines with columns of one width, the first to the left."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [[row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))] for row in rows]
-    return ["  ".join(line).rstrip() for line in lines]
+    return "\n".join([*aligned(rows), "", *aligned(bounds)])
 
 
 def _number(value: float | None) -> str:

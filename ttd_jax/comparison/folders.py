@@ -14,7 +14,8 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.folders import match_stems
 from ttd_jax.io.images import read_image
 from ttd_jax.metrics.evaluation import evaluate, resolve_variants
-from ttd_jax.metrics.planes import check_channel, check_image
+from ttd_jax.metrics.planes import Channel, check_channel, check_image
+from ttd_jax.metrics.record import Convention
 from ttd_jax.metrics.table import METRICS
 from ttd_jax.ops.pixels import to_float
 
@@ -40,6 +41,19 @@ class Comparison:
         failed: Image to the reason why it was left out.
         unmatched: Folder to the names that other folders have and it lacks.
         remarks: What was done to pixels, and on how many files or images.
+
+    Example:
+        >>> scores = {"mean": {"1": {"EN": 6.0}, "2": {"EN": 7.0}}, "mine": {"1": {"EN": 7.0}, "2": {"EN": 7.5}}}
+        >>> found = Comparison(
+        ...     sources=("vis", "ir"),
+        ...     folders={"mean": "mean/", "mine": "mine/"},
+        ...     scores=scores,
+        ...     convention="standard",
+        ...     variants={"EN": "shannon"},
+        ...     channel="y",
+        ... )
+        >>> found.means(), found.ranks()["mine"]
+        ({'mean': {'EN': 6.5}, 'mine': {'EN': 7.25}}, {'EN': 1})
     """
 
     sources: tuple[str, ...]
@@ -98,9 +112,9 @@ def evaluate_folders(
     sources: Sequence[str | os.PathLike],
     *,
     metrics: Iterable[str] | None = None,
-    convention: str = "standard",
+    convention: Convention = "standard",
     variants: Mapping[str, str] | None = None,
-    channel: str = "y",
+    channel: Channel = "y",
     progress: Callable[[Sequence[str]], Iterable[str]] = iter,
 ) -> Comparison:
     """Metrics of every fused image of one or more methods.
@@ -127,6 +141,18 @@ def evaluate_folders(
     Raises:
         InputError: A folder is missing or empty, fewer than two source folders, no name is in all folders, or an
             unknown metric, convention, variant or channel.
+
+    Example:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     for name, level in (("vis", 0), ("ir", 200), ("out", 100)):
+        ...         Path(folder, name).mkdir()
+        ...         Image.new("L", (4, 4), level).save(Path(folder, name, "1.png"))
+        ...     paths = [f"{folder}/vis", f"{folder}/ir"]
+        ...     found = evaluate_folders({"mine": f"{folder}/out"}, paths, metrics=["RMSE"])
+        >>> found.means()
+        {'mine': {'RMSE': 100.0}}
     """
     if len(sources) < 2:
         raise InputError(f"metrics compare fused images with two or more source folders; got {len(sources)}")
@@ -180,14 +206,10 @@ def _read_set(paths: Sequence[Path]) -> tuple[list[np.ndarray], list[str], set[s
     images, remarks = [], []
     for path in paths:
         picture = read_image(path)
-        pixels = picture.pixels.astype(picture.pixels.dtype.newbyteorder("="), copy=False)
         remarks += [remark.replace(path.name, "an image") for remark in picture.remarks]
-        if pixels.ndim == 3 and pixels.shape[2] in (2, 4):
-            pixels = pixels[..., :-1]
+        if picture.pixels.shape[2:] in ((2,), (4,)):
             remarks.append("alpha was dropped")
-        if pixels.dtype == np.bool_:
-            pixels = pixels.astype(np.uint8) * np.uint8(255)
-        images.append(check_image(pixels, str(path)))
+        images.append(check_image(picture.pixels, str(path)))
     if len({image.shape[:2] for image in images}) > 1:
         sizes = ", ".join(f"{p} {i.shape[1]} x {i.shape[0]}" for p, i in zip(paths, images, strict=True))
         raise InputError(f"sizes differ: {sizes} (width x height): crop or resize them to match")

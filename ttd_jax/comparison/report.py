@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,9 @@ import jax.numpy as jnp
 from ttd_jax import __version__
 from ttd_jax.comparison.folders import Comparison, Scores
 from ttd_jax.metrics.table import METRICS
+from ttd_jax.text import aligned, markdown
+
+Format = Literal["table", "csv", "json", "latex", "markdown"]
 
 _LATEX = str.maketrans(
     {c: f"\\{c}" for c in "&%$#_{}"}
@@ -23,7 +27,13 @@ _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\|*_`<[]"})
 
 
 def protocol(comparison: Comparison) -> str:
-    """One line with everything that a stranger needs to compute the same numbers from the same images."""
+    """One line with everything that a stranger needs to compute the same numbers from the same images.
+
+    Example:
+        >>> comparison = Comparison(("vis", "ir"), {"A": "A"}, {"A": {"1": {"EN": 7.0}}}, "ttd", {"EN": "shannon"}, "y")
+        >>> protocol(comparison).split("; ")[1]
+        'convention ttd: EN/shannon↑'
+    """
     chosen = " ".join(f"{name}/{variant}{METRICS[name].arrow}" for name, variant in comparison.variants.items())
     count = len(comparison.images)
     left_out = len(comparison.failed)
@@ -41,40 +51,44 @@ def protocol(comparison: Comparison) -> str:
     return "; ".join(parts)
 
 
-def render(comparison: Comparison, form: str = "table") -> str:
-    """The comparison in one of :data:`FORMATS`, ending in a newline.
+def render(comparison: Comparison, *, form: Format = "table") -> str:
+    r"""The comparison in one of :data:`FORMATS`, ending in a newline.
 
     ``table``, ``latex`` and ``markdown`` show every image and the mean of one method, but only the means and
     ranks of several; ``csv`` and ``json`` always hold everything, in full precision.
+
+    Example:
+        >>> comparison = Comparison(("vis", "ir"), {"A": "A"}, {"A": {"1": {"EN": 7.0}}}, "ttd", {"EN": "shannon"}, "y")
+        >>> print(*render(comparison, form="csv").splitlines()[:3], sep="\n")
+        method,row,image,EN
+        A,image,1,7.0
+        A,mean,,7.0
     """
     return FORMATS[form](comparison)
 
 
 def printable(name: str) -> str:
-    """The name, with line breaks and the like spelled out."""
+    r"""The name, with line breaks and the like spelled out.
+
+    Example:
+        >>> printable("two\tlines\n")
+        'two\\tlines\\n'
+    """
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in name)
 
 
 def _as_table(comparison: Comparison) -> str:
     header = [_corner(comparison), *(f"{name}{METRICS[name].arrow}" for name in comparison.variants)]
     rows = [[printable(label), *cells] for label, cells in _cells(comparison)]
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-
-    def line(cells: list[str]) -> str:
-        first, *rest = zip(cells, widths, strict=True)
-        return "  ".join([first[0].ljust(first[1]), *(cell.rjust(width) for cell, width in rest)]).rstrip()
-
-    return "\n".join([*map(line, [header, *rows]), "", protocol(comparison), ""])
+    return "\n".join([*aligned([header, *rows]), "", protocol(comparison), ""])
 
 
 def _as_markdown(comparison: Comparison) -> str:
     names = list(comparison.variants)
     header = [_corner(comparison), *(f"{name} {METRICS[name].arrow}" for name in names)]
-    lines = [header, ["---", *("---:" for _ in names)]]
     marks = {1: "**{}**"}
-    lines += [[_escape(label, _MARKDOWN), *cells] for label, cells in _cells(comparison, marks)]
-    table = ["| " + " | ".join(cells) + " |" for cells in lines]
-    return "\n".join([*table, "", _escape(protocol(comparison), _MARKDOWN), ""])
+    rows = [[_escape(label, _MARKDOWN), *cells] for label, cells in _cells(comparison, marks)]
+    return "\n".join([*markdown([header, *rows]), "", _escape(protocol(comparison), _MARKDOWN), ""])
 
 
 def _as_latex(comparison: Comparison) -> str:

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from ttd_jax.errors import InputError
 from ttd_jax.ops.filters import gaussian_kernel, local_moments, sobel
+from ttd_jax.ops.statistics import PairMoments, ssim_terms
 
 _WINDOW = gaussian_kernel(11, 1.5)
 
@@ -66,9 +67,9 @@ def structural_dissimilarity(
     pixel counts alike in the sum over the image.
     """
     u, x = (_mirrored(_planes(image), len(_WINDOW) // 2) for image in jnp.broadcast_arrays(component, source))
-    (mean_u, mean_x), (variance_u, variance_x), (covariance,) = local_moments([u, x], _WINDOW, ((0, 1),))
-    luminance = (2 * mean_u * mean_x + 0.01**2) / (mean_u**2 + mean_x**2 + 0.01**2)
-    structure = (2 * covariance + 0.03**2) / (variance_u + variance_x + 0.03**2)
+    means, variances, (covariance,) = local_moments([u, x], _WINDOW, pairs=((0, 1),))
+    moments = PairMoments(means[0], means[1], variances[0], variances[1], covariance)
+    luminance, structure = ssim_terms(moments, data_range=1)
     return jnp.mean(1 - luminance * structure, axis=-3)
 
 

@@ -21,8 +21,9 @@ from ttd_jax.metrics.information import (
     normalized_mutual_information,
 )
 from ttd_jax.metrics.perception import chen_blum, chen_varshney
+from ttd_jax.metrics.record import CONVENTIONS, Metric, by_variant
 from ttd_jax.metrics.structural import multiscale_structural_similarity, structural_similarity
-from ttd_jax.metrics.table import CONVENTIONS, METRICS, Metric
+from ttd_jax.metrics.table import METRICS, register
 from ttd_jax.metrics.visual import visual_information_fidelity
 from ttd_jax.metrics.weighted_structural import piella
 
@@ -31,6 +32,7 @@ __all__ = [
     "METRICS",
     "Metric",
     "average_gradient",
+    "by_variant",
     "chen_blum",
     "chen_varshney",
     "correlation_coefficient",
@@ -49,6 +51,7 @@ __all__ = [
     "normalized_mutual_information",
     "peak_signal_to_noise_ratio",
     "piella",
+    "register",
     "resolve_variants",
     "root_mean_squared_error",
     "score",

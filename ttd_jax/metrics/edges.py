@@ -9,13 +9,14 @@ With the variant ``"petrovic"`` of Qabf and ``"kumar"`` of the other two, Qabf +
 
 import operator
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, unknown_variant
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels
+from ttd_jax.metrics.record import Metric, by_variant, check_variant, unknown_variant
 from ttd_jax.ops.elementary import arctan
 from ttd_jax.ops.filters import pixel_mean, pixel_sum, sobel
 
@@ -38,7 +39,10 @@ def _sigmoid(x: Array, gain: float, slope: float, offset: float) -> Array:
     return gain / (1 + jnp.exp(-slope * (x - offset)))
 
 
-def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas") -> Score:
+_Qabf = Literal["xydeas", "vifb", "petrovic", "zl"]
+
+
+def edge_preservation(fused: Gray, sources: GrayStack, *, variant: _Qabf = "xydeas") -> Score:
     r"""Share of the sources' edges, by strength, that the fused image keeps (Qabf): higher is better.
 
     :math:`\frac{\sum_p \sum_m Q_m w_m}{\sum_p \sum_m w_m}`, where
@@ -57,6 +61,12 @@ def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas
             - ``"petrovic"``: the root of the product, other constants, Sobel / 8 with mirrored borders,
               weights g^1.5 from 2 on and 0.001 below;
             - ``"zl"``: other constants, and the mean of the ratio per pixel instead of the ratio of sums.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
+        >>> round(edge_preservation(image, image[np.newaxis]).item(), 3)
+        0.975
     """
     image, sources = levels(fused), levels(sources)
     match variant:
@@ -66,7 +76,7 @@ def edge_preservation(fused: Gray, sources: GrayStack, *, variant: str = "xydeas
             return _kept_share(_petrovic(_petrovic_edges(image), _petrovic_edges(sources), _WEAK))
         case "zl":
             return _liu(_liu_edges(image), _liu_edges(sources))
-    raise unknown_variant("Qabf", variant, ["xydeas", "vifb", "petrovic", "zl"])
+    raise unknown_variant("Qabf", variant, get_args(_Qabf))
 
 
 @jax.jit
@@ -90,7 +100,10 @@ def _xydeas(fused: _Edges, source: _Edges, equal: Array | float) -> Score:
     return jnp.sum(pixel_sum(kept * source.strength)) / jnp.sum(pixel_sum(source.strength))
 
 
-def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
+_Nabf = Literal["kumar", "petrovic", "zoo"]
+
+
+def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: _Nabf = "kumar") -> Score:
     r"""Weight of the edges that are stronger in the fused image than in every source (Nabf): lower is better.
 
     :math:`\sum_{p \in N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m` over the pixels N where :math:`g_F > g_m`
@@ -102,15 +115,23 @@ def fusion_artifacts(fused: Gray, sources: GrayStack, *, variant: str = "kumar")
         variant: ``"kumar"`` as above (Shreyamsha Kumar 2013); ``"petrovic"``, the sum of the (1 - Q) times
             the sum of the w (Petrović and Xydeas 2005), which can exceed 1; ``"zoo"``, ``"kumar"`` with
             weight 0 below 2.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
+        >>> fusion_artifacts(image // 2, image[np.newaxis]).item()  # no edge is stronger than in the source
+        0.0
     """
-    if variant not in ("kumar", "petrovic", "zoo"):
-        raise unknown_variant("Nabf", variant, ["kumar", "petrovic", "zoo"])
+    check_variant("Nabf", variant, get_args(_Nabf))
     edges = _petrovic_edges(levels(fused)), _petrovic_edges(levels(sources))
     found = _petrovic(*edges, 0.0 if variant == "zoo" else _WEAK)
     return _lost_share(found, invented=True, by_sum=variant == "petrovic")
 
 
-def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> Score:
+_Labf = Literal["kumar"]
+
+
+def fusion_loss(fused: Gray, sources: GrayStack, *, variant: _Labf = "kumar") -> Score:
     r"""Weight of the sources' edges that the fused image does not keep (Labf): lower is better.
 
     :math:`\sum_{p \notin N} \sum_m (1 - Q_m) w_m / \sum_p \sum_m w_m`, the complement of
@@ -120,9 +141,14 @@ def fusion_loss(fused: Gray, sources: GrayStack, *, variant: str = "kumar") -> S
         fused: The fused image.
         sources: What it was fused from.
         variant: ``"kumar"``.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
+        >>> (fusion_loss(image // 4, image[np.newaxis]) > fusion_loss(image, image[np.newaxis])).item()
+        True
     """
-    if variant != "kumar":
-        raise unknown_variant("Labf", variant, ["kumar"])
+    check_variant("Labf", variant, get_args(_Labf))
     found = _petrovic(_petrovic_edges(levels(fused)), _petrovic_edges(levels(sources)), _WEAK)
     return _lost_share(found, invented=False, by_sum=False)
 
@@ -181,3 +207,46 @@ def _liu_edges(image: Float[Array, "... H W"]) -> _Edges:
     right, down = sobel(image, "constant")
     orientation = arctan(down / jnp.where(right == 0, _TINY, right))
     return _Edges(jnp.sqrt(right * right + down * down), orientation)
+
+
+ROWS = (
+    Metric(
+        name="Qabf",
+        full_name="edge preservation",
+        function=edge_preservation,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "xydeas": "product of sigmoids, weighted by edge strength",
+            "vifb": "xydeas on levels times 255",
+            "petrovic": "root of the product, weighted by strength^1.5",
+            "zl": "other constants, mean of the ratio per pixel",
+        },
+        conventions=by_variant(xydeas="standard cddfuse tang zoo", vifb="vifb mefb"),
+        source="Xydeas and Petrovic, Electron. Lett. 36, 2000",
+    ),
+    Metric(
+        name="Nabf",
+        full_name="fusion artifacts",
+        function=fusion_artifacts,
+        needs_sources=True,
+        direction="lower",
+        variants={
+            "kumar": "weighted by each source's edge strength",
+            "petrovic": "weighted by the sum of strengths",
+            "zoo": "kumar, weak edges not counted",
+        },
+        conventions=by_variant(kumar="standard tang", zoo="zoo"),
+        source="Shreyamsha Kumar, Signal Image Video Process. 7, 2013",
+    ),
+    Metric(
+        name="Labf",
+        full_name="fusion loss",
+        function=fusion_loss,
+        needs_sources=True,
+        direction="lower",
+        variants={"kumar": "1 - Qabf/petrovic - Nabf/kumar"},
+        conventions=by_variant(kumar="standard"),
+        source="Petrovic and Xydeas, ICCV 2005",
+    ),
+)

@@ -9,14 +9,15 @@ from jaxtyping import Array
 
 from ttd_jax.errors import InputError
 from ttd_jax.metrics.levels import Gray, GrayStack, Score
-from ttd_jax.metrics.planes import gray_pair, planes
-from ttd_jax.metrics.table import CONVENTIONS, METRICS
+from ttd_jax.metrics.planes import Channel, gray_pair, planes
+from ttd_jax.metrics.record import CONVENTIONS, Convention
+from ttd_jax.metrics.table import METRICS
 
 
 def resolve_variants(
-    metrics: Iterable[str] | None = None,
+    metrics: Iterable[str] | None,
     *,
-    convention: str = "standard",
+    convention: Convention = "standard",
     variants: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """The variant of each metric asked for, by its abbreviation.
@@ -67,6 +68,9 @@ def score(fused: Gray, sources: GrayStack, variants: Mapping[str, str]) -> dict[
         sources: What it was fused from.
         variants: The variant of each metric, as :func:`resolve_variants` gives it.
 
+    Raises:
+        InputError: A metric's function gives no number.
+
     Example:
         >>> import jax, numpy as np
         >>> folder = np.random.default_rng(0).integers(0, 256, (5, 3, 64, 64), dtype=np.uint8)
@@ -81,6 +85,10 @@ def score(fused: Gray, sources: GrayStack, variants: Mapping[str, str]) -> dict[
         metric = METRICS[name]
         images = (fused, sources) if metric.needs_sources else (fused,)
         values[name] = metric.function(*images, variant=variant)
+        if jnp.shape(values[name]) != ():
+            raise InputError(
+                f"metric {name!r}: its function gives one number for grey images; got shape {jnp.shape(values[name])}"
+            )
     return values
 
 
@@ -89,9 +97,9 @@ def evaluate(
     sources: Sequence[Array | np.ndarray] | Array | np.ndarray,
     *,
     metrics: Iterable[str] | None = None,
-    convention: str = "standard",
+    convention: Convention = "standard",
     variants: Mapping[str, str] | None = None,
-    channel: str = "y",
+    channel: Channel = "y",
 ) -> dict[str, float]:
     """Quality metrics of a fused image by their abbreviations.
 

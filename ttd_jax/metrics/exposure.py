@@ -7,14 +7,15 @@
 import operator
 from functools import partial, reduce
 from itertools import combinations
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
-from ttd_jax.metrics.structural import GAUSSIAN_11, halve, with_first
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined
+from ttd_jax.metrics.record import Metric, by_variant, check_variant
+from ttd_jax.metrics.structural import GAUSSIAN_11, shrink, with_first
 from ttd_jax.ops.elementary import tan_half_turn
 from ttd_jax.ops.filters import Moments, box_kernel, local_moments, pixel_mean
 
@@ -27,7 +28,12 @@ Covariances: TypeAlias = dict[tuple[int, int], Float[Array, "h w"]]
 """Local covariance of sources m and n by (m, n), m <= n."""
 
 
-def multi_exposure_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "multiscale") -> Score:
+_MEF_SSIM = Literal["multiscale", "single"]
+
+
+def multi_exposure_structural_similarity(
+    fused: Gray, sources: GrayStack, *, variant: _MEF_SSIM = "multiscale"
+) -> Score:
     r"""Similarity of the fused image to the best structure that sources offer (MEF-SSIM): higher is better.
 
     In each 11×11 window the wanted structure is
@@ -44,16 +50,21 @@ def multi_exposure_structural_similarity(fused: Gray, sources: GrayStack, *, var
         variant: ``"multiscale"``, the product over three scales with exponents 0.0448, 0.2856 and 0.3001
             brought to the sum 1; ``"single"``, the finest scale only. NaN where the coarsest scale is below
             11 pixels.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((8, 8), np.uint8)  # smaller than a window
+        >>> multi_exposure_structural_similarity(image, np.stack([image, image])).item()
+        nan
     """
-    if variant not in ("multiscale", "single"):
-        raise unknown_variant("MEF-SSIM", variant, ["multiscale", "single"])
+    check_variant("MEF-SSIM", variant, get_args(_MEF_SSIM))
     images = separate(fused, sources)
     weights = _WEIGHTS if variant == "multiscale" else (1.0,)
     if min(images[0].shape) < _SIZE * 2 ** (len(weights) - 1):
         return undefined()
     value = jnp.ones((), images[0].dtype)
     for scale, weight in enumerate(weights):
-        images = [halve(image) for image in images] if scale else images
+        images = [shrink(image) for image in images] if scale else images
         value = value * jnp.maximum(_mean_score(images), 0) ** (weight / sum(weights))
     return value
 
@@ -67,9 +78,9 @@ def _mean_score(images: list[Float[Array, "H W"]]) -> Score:
     """
     count = len(images) - 1
     among = tuple(combinations(range(count), 2))
-    boxed = local_moments(images[1:], _BOX, among)
+    boxed = local_moments(images[1:], _BOX, pairs=among)
     factors = _factors(_covariances(boxed.variances, boxed.covariances, among))
-    windowed = local_moments(images, GAUSSIAN_11, (*with_first(count), *((m + 1, n + 1) for m, n in among)))
+    windowed = local_moments(images, GAUSSIAN_11, pairs=(*with_first(count), *((m + 1, n + 1) for m, n in among)))
     return _score(factors, windowed, among)
 
 
@@ -112,3 +123,18 @@ def _quadratic_form(products: Covariances, factors: list[Array]) -> Float[Array,
 
 def _sum(planes: list[Array]) -> Array:
     return reduce(operator.add, planes)
+
+
+ROWS = (
+    Metric(
+        name="MEF-SSIM",
+        full_name="multi-exposure structural similarity",
+        function=multi_exposure_structural_similarity,
+        needs_sources=True,
+        direction="higher",
+        variants={"multiscale": "three scales", "single": "finest scale"},
+        conventions=by_variant(multiscale="standard mefb tang"),
+        source="Ma, Zeng and Wang, IEEE Trans. Image Process. 24, 2015",
+        per_channel=False,
+    ),
+)

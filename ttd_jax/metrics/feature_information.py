@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from functools import partial, reduce
 from itertools import accumulate
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +34,8 @@ from ttd_jax.metrics.levels import (
     double_precision,
     separate,
     undefined,
-    unknown_variant,
 )
+from ttd_jax.metrics.record import Metric, by_variant, check_variant
 from ttd_jax.ops.filters import central_differences, pixel_mean
 
 _SIDE = 3
@@ -55,7 +55,10 @@ FEATURES: dict[str, Callable[[Array], Array]] = {
 """Feature map by variant."""
 
 
-def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "none") -> Score:
+_FMI = Literal["none", "gradient", "edge", "dct", "wavelet"]
+
+
+def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: _FMI = "none") -> Score:
     r"""Mutual information of 3×3 windows of features as a share of their entropies (FMI): higher is better.
 
     The mean over windows and sources of :math:`2 I(F, S_m) / (H(F) + H(S_m))`, 1 for identical images
@@ -68,9 +71,14 @@ def feature_mutual_information(fused: Gray, sources: GrayStack, *, variant: str 
             differences along rows; ``"edge"``, thinned Sobel edges, which is what toolkits print as
             FMI_pixel; ``"dct"``, the cosine transform of the whole image; ``"wavelet"``, the discrete Meyer
             transform, always computed in double precision.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((2, 2), np.uint8)  # smaller than a window
+        >>> feature_mutual_information(image, image[np.newaxis]).item()
+        nan
     """
-    if variant not in FEATURES:
-        raise unknown_variant("FMI", variant, FEATURES)
+    check_variant("FMI", variant, FEATURES)
     images = separate(fused, sources)
     dtype = images[0].dtype
     if min(images[0].shape) < _SIDE:
@@ -206,3 +214,23 @@ def _entropy_on_bound(pair: _Pair, phi: Array) -> Float[Array, "h w"]:
             rest = (1 - phi) * shares[i] * other_share
             terms.append(_plogp(phi * length + rest) - _plogp(rest))
     return _sum(terms)
+
+
+ROWS = (
+    Metric(
+        name="FMI",
+        full_name="feature mutual information",
+        function=feature_mutual_information,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "none": "grey levels",
+            "gradient": "differences along rows",
+            "edge": "Sobel edges",
+            "dct": "cosine transform",
+            "wavelet": "discrete Meyer transform",
+        },
+        conventions=by_variant(none="standard", edge="mefb tang"),
+        source="Haghighat and Razian, AICT 2014",
+    ),
+)

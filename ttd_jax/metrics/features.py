@@ -33,6 +33,11 @@ def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
 
     After MATLAB's ``edge(image)``, which may choose otherwise among neighbours that are equally strong. The
     outermost pixels are never edges.
+
+    Example:
+        >>> step = jnp.tile(jnp.array([0.0] * 5 + [9.0] * 5), (5, 1))
+        >>> edge_map(step)[2].astype(int).tolist()
+        [0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
     """
     right, down = (jnp.abs(part) / 8 for part in sobel(image, "edge"))
     strength = right * right + down * down
@@ -51,7 +56,12 @@ def edge_map(image: Float[Array, "... H W"]) -> Bool[Array, "... H W"]:
 
 @jax.jit
 def cosine_transform(image: Float[Array, "... H W"]) -> Float[Array, "... H W"]:
-    """Orthonormal two-dimensional discrete cosine transform (DCT-II) of the whole image."""
+    """Orthonormal two-dimensional discrete cosine transform (DCT-II) of the whole image.
+
+    Example:
+        >>> cosine_transform(jnp.ones((2, 2))).tolist()
+        [[2.0, 0.0], [0.0, 0.0]]
+    """
     height, width = image.shape[-2:]
     # The mean goes into one coefficient only; taking it out first spares the others its rounding error.
     mean = jnp.mean(image, axis=(-2, -1), keepdims=True)
@@ -76,6 +86,10 @@ def meyer_wavelet(image: Float[Array, "... H W"]) -> Float[Array, "... h w"]:
     """One level of the "dmey" wavelet transform, mirrored borders, four parts tiled, brought to [0, 1].
 
     Approximation and horizontal detail above, vertical and diagonal detail below.
+
+    Example:
+        >>> meyer_wavelet(jnp.zeros((4, 6))).shape  # (4 + 61) // 2 samples of each part
+        (64, 66)
     """
     low, high = _decimate(image, DMEY_LOW, -2), _decimate(image, DMEY_HIGH, -2)
     top = jnp.concatenate([_decimate(low, DMEY_LOW, -1), _decimate(high, DMEY_LOW, -1)], axis=-1)

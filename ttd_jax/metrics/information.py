@@ -7,25 +7,36 @@ where a pixel is: a scrambled image has the entropy of the original.
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, stretch, unknown_variant, whole_levels
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, levels, stretch, whole_levels
+from ttd_jax.metrics.record import Metric, by_variant, check_variant, unknown_variant
 
 BINS = 256
 
 
 def histogram(image: Int[Array, "H W"]) -> Float[Array, " 256"]:
-    """Share of the pixels at each level."""
+    """Share of the pixels at each level.
+
+    Example:
+        >>> histogram(jnp.array([[0, 7], [7, 255]]))[7].item()
+        0.5
+    """
     counts = jnp.zeros(BINS, jnp.int32).at[image.ravel()].add(1, mode="promise_in_bounds")
     return counts.astype(float) / image.size
 
 
 def joint_histogram(x: Int[Array, "H W"], y: Int[Array, "H W"]) -> Float[Array, "256 256"]:
-    """Share of the pixels at each pair of levels."""
+    """Share of the pixels at each pair of levels.
+
+    Example:
+        >>> joint_histogram(jnp.array([[0, 7]]), jnp.array([[3, 9]]))[7, 9].item()
+        0.5
+    """
     counts = jnp.zeros(BINS * BINS, jnp.int32).at[(BINS * x + y).ravel()].add(1, mode="promise_in_bounds")
     return counts.reshape(BINS, BINS).astype(float) / x.size
 
@@ -34,8 +45,11 @@ def _entropy_bits(shares: Float[Array, "..."]) -> Score:
     return jnp.sum(shares * jnp.log2(1 / jnp.where(shares > 0, shares, 1)))
 
 
+_EN = Literal["shannon", "zoo"]
+
+
 @partial(jax.jit, static_argnames="variant")
-def entropy(fused: Gray, *, variant: str = "shannon") -> Score:
+def entropy(fused: Gray, *, variant: _EN = "shannon") -> Score:
     r"""Shannon entropy of the grey-level histogram (EN), in bits: higher is better, 0 to 8.
 
     :math:`-\sum_k p_k \log_2 p_k`
@@ -43,6 +57,11 @@ def entropy(fused: Gray, *, variant: str = "shannon") -> Score:
     Args:
         fused: The fused image.
         variant: ``"shannon"``; ``"zoo"`` takes the logarithm of p + 1e-7, so that empty bins count a little.
+
+    Example:
+        >>> import numpy as np
+        >>> entropy(np.array([[0, 255], [255, 0]], np.uint8)).item()
+        1.0
     """
     shares = histogram(whole_levels(fused))
     match variant:
@@ -50,11 +69,14 @@ def entropy(fused: Gray, *, variant: str = "shannon") -> Score:
             return _entropy_bits(shares)
         case "zoo":
             return -jnp.sum(shares * jnp.log2(shares + 1e-7))
-    raise unknown_variant("EN", variant, ["shannon", "zoo"])
+    raise unknown_variant("EN", variant, get_args(_EN))
+
+
+_CE = Literal["tju_rms", "mean", "vifb", "zoo"]
 
 
 @partial(jax.jit, static_argnames="variant")
-def cross_entropy(fused: Gray, sources: GrayStack, *, variant: str = "tju_rms") -> Score:
+def cross_entropy(fused: Gray, sources: GrayStack, *, variant: _CE = "tju_rms") -> Score:
     r"""How badly the fused image's histogram codes those of the sources (CE): lower is better.
 
     With histograms p of a source and q of the fused image,
@@ -67,9 +89,14 @@ def cross_entropy(fused: Gray, sources: GrayStack, *, variant: str = "tju_rms") 
             :math:`\sum_k p_k \log_2 (p_k / q_k)` over bins that are empty in neither, a divergence and not a
             cross entropy, which can be negative; ``"zoo"``, the binary cross entropy of the logistic
             functions of the levels, which says little on 0 to 255.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.array([[0, 255], [255, 0]], np.uint8)
+        >>> round(cross_entropy(image, image[np.newaxis]).item(), 3)  # that of the image itself: its entropy
+        1.0
     """
-    if variant not in ("tju_rms", "mean", "vifb", "zoo"):
-        raise unknown_variant("CE", variant, ["tju_rms", "mean", "vifb", "zoo"])
+    check_variant("CE", variant, get_args(_CE))
     if variant == "zoo":
         return _logistic_cross_entropy(levels(fused), levels(sources))
     q = histogram(whole_levels(fused))
@@ -90,8 +117,11 @@ def _logistic_cross_entropy(fused: Float[Array, "H W"], sources: Float[Array, "M
     return -jnp.mean((1 - wanted_rest) * jnp.log1p(-fused_rest) + wanted_rest * jnp.log(fused_rest))
 
 
+_MI = Literal["bits", "eval", "vifb", "lt"]
+
+
 @partial(jax.jit, static_argnames="variant")
-def mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "bits") -> Score:
+def mutual_information(fused: Gray, sources: GrayStack, *, variant: _MI = "bits") -> Score:
     r"""Mutual information of the fused image with its sources (MI), summed: higher is better.
 
     :math:`\sum_m I(F, S_m)` with :math:`I = H(F) + H(S) - H(F, S)` (Qu, Zhang and Yan 2002).
@@ -101,9 +131,14 @@ def mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "bits"
         sources: What it was fused from.
         variant: ``"bits"``; ``"eval"`` in nats; ``"vifb"`` in nats, with every image first stretched to 0 to
             255; ``"lt"`` in bits, with levels 254 and 255 merged in the joint histogram only.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.array([[0, 255], [255, 0]], np.uint8)
+        >>> mutual_information(image, np.stack([image, 255 - image])).item()
+        2.0
     """
-    if variant not in ("bits", "eval", "vifb", "lt"):
-        raise unknown_variant("MI", variant, ["bits", "eval", "vifb", "lt"])
+    check_variant("MI", variant, get_args(_MI))
     merge_top = variant == "lt"
     if variant == "vifb":
         stretched = [jnp.nan_to_num(stretch(image)) for image in (levels(fused), *levels(sources))]
@@ -114,8 +149,11 @@ def mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "bits"
     return jnp.asarray(bits) * (math.log(2) if variant in ("eval", "vifb") else 1)
 
 
+_NMI = Literal["zoo", "raw", "hossny"]
+
+
 @partial(jax.jit, static_argnames="variant")
-def normalized_mutual_information(fused: Gray, sources: GrayStack, *, variant: str = "zoo") -> Score:
+def normalized_mutual_information(fused: Gray, sources: GrayStack, *, variant: _NMI = "zoo") -> Score:
     r"""Mutual information as a share of the entropies (NMI): higher is better.
 
     Args:
@@ -125,9 +163,14 @@ def normalized_mutual_information(fused: Gray, sources: GrayStack, *, variant: s
             ``"raw"``, :math:`2 \sum_m I(F, S_m) / (H(F) + H(S_m))`, which is M for them; ``"hossny"``, that
             with every image first stretched to 0 to 255 (Hossny, Nahavandi and Creighton 2008). NaN where
             an image has one level.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.array([[0, 255], [255, 0]], np.uint8)
+        >>> normalized_mutual_information(image, image[np.newaxis]).item()
+        2.0
     """
-    if variant not in ("zoo", "raw", "hossny"):
-        raise unknown_variant("NMI", variant, ["zoo", "raw", "hossny"])
+    check_variant("NMI", variant, get_args(_NMI))
     valid: bool | Array = True
     if variant == "hossny":
         stretched = [stretch(image) for image in (levels(fused), *levels(sources))]
@@ -161,3 +204,61 @@ def _information(fused: Int[Array, "H W"], source: Int[Array, "H W"], merge_top:
     # As a divergence from independence, which is exactly 0 for an image of one level.
     ratio = joint / jnp.where(joint > 0, of_fused[:, jnp.newaxis] * of_source, 1)
     return _Information(jnp.sum(joint * jnp.log2(jnp.where(joint > 0, ratio, 1))), *entropies)
+
+
+ROWS = (
+    Metric(
+        name="EN",
+        full_name="entropy",
+        function=entropy,
+        needs_sources=False,
+        direction="higher",
+        variants={"shannon": "in bits", "zoo": "log2(p + 1e-7)"},
+        conventions=by_variant(shannon="standard ttd cddfuse vifb mefb tang tang-published", zoo="zoo"),
+        source="Roberts, van Aardt and Ahmed, J. Appl. Remote Sens. 2, 2008",
+    ),
+    Metric(
+        name="CE",
+        full_name="cross entropy",
+        function=cross_entropy,
+        needs_sources=True,
+        direction="lower",
+        variants={
+            "tju_rms": "bits, root mean square over sources",
+            "mean": "bits, mean over sources",
+            "vifb": "divergence over shared bins, mean over sources",
+            "zoo": "binary, of logistic levels",
+        },
+        conventions=by_variant(tju_rms="standard ttd", vifb="vifb mefb", zoo="zoo"),
+        source="Bulanon, Burks and Alchanatis, Biosyst. Eng. 103, 2009",
+    ),
+    Metric(
+        name="MI",
+        full_name="mutual information",
+        function=mutual_information,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "bits": "bits, sum over sources",
+            "eval": "nats, sum over sources",
+            "vifb": "nats, stretched images, sum over sources",
+            "lt": "bits, levels 254 and 255 merged in the joint histogram",
+        },
+        conventions=by_variant(bits="standard zoo", eval="cddfuse", vifb="vifb", lt="tang tang-published"),
+        source="Qu, Zhang and Yan, Electron. Lett. 38, 2002",
+    ),
+    Metric(
+        name="NMI",
+        full_name="normalized mutual information",
+        function=normalized_mutual_information,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "zoo": "by the entropies of the sources",
+            "raw": "by both entropies, sum over sources",
+            "hossny": "by both entropies, stretched images, sum over sources",
+        },
+        conventions=by_variant(zoo="standard zoo", hossny="mefb"),
+        source="Hossny, Nahavandi and Creighton, Electron. Lett. 44, 2008",
+    ),
+)

@@ -7,7 +7,6 @@ any scaling. Metrics over histograms round all levels to whole ones, half to eve
 falls into the same 256 bins.
 """
 
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TypeAlias
@@ -35,6 +34,10 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
 
     Raises:
         InputError: The dtype is neither uint8, uint16 nor floating.
+
+    Example:
+        >>> levels(np.array([[0, 0.5, 1]])).tolist()
+        [[0.0, 127.5, 255.0]]
     """
     image = jnp.asarray(image)
     dtype = jnp.result_type(float)
@@ -52,7 +55,13 @@ def levels(image: Gray | GrayStack) -> Float[Array, "..."]:
 
 @jax.jit
 def separate(fused: Gray, sources: GrayStack) -> list[Float[Array, "H W"]]:
-    """The levels of the fused image and of each source, as images of their own."""
+    """The levels of the fused image and of each source, as images of their own.
+
+    Example:
+        >>> image = np.array([[0, 65535]], np.uint16)
+        >>> [plane.tolist() for plane in separate(image, image[np.newaxis])]
+        [[[0.0, 255.0]], [[0.0, 255.0]]]
+    """
     return [levels(fused), *levels(sources)]
 
 
@@ -63,17 +72,28 @@ def _snapped(level: Array) -> Array:
 
 
 def double_precision() -> AbstractContextManager:
-    """A context in which arrays can be float64 whatever the setting; convert on the way in and out."""
+    """A context in which arrays can be float64 whatever the setting; convert on the way in and out.
+
+    Example:
+        >>> with double_precision():
+        ...     jnp.ones(1, float).dtype
+        dtype('float64')
+    """
     return jax.enable_x64(True)
 
 
 def whole_levels(image: Gray | GrayStack) -> Int[Array, "..."]:
-    """The image as integers 0 to 255, rounded half to even and clipped."""
+    """The image as integers 0 to 255, rounded half to even and clipped.
+
+    Example:
+        >>> whole_levels(np.array([[0, 0.5, 1]])).tolist()
+        [[0, 128, 255]]
+    """
     return jnp.clip(jnp.round(levels(image)), 0, 255).astype(jnp.int32)
 
 
 @partial(jax.jit, static_argnames="unit")
-def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
+def stretch(image: Float[Array, "H W"], *, unit: int = 1) -> Float[Array, "H W"]:
     """Grey levels stretched to the whole of 0 to 255 and rounded, halves up; NaN for a single level but 0.
 
     Whole levels are read from a table of ``(v - low) / (high - low) * 255`` in double precision, because the
@@ -82,6 +102,10 @@ def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
     Args:
         image: Grey levels.
         unit: What the levels are divided by first; anything but 1 is computed, in the precision at hand.
+
+    Example:
+        >>> stretch(jnp.array([[10.0, 20, 30]])).tolist()
+        [[0.0, 128.0, 255.0]]
     """
     if unit != 1:
         image = image / lax.optimization_barrier(jnp.full_like(image, unit))
@@ -98,10 +122,10 @@ def stretch(image: Float[Array, "H W"], unit: int = 1) -> Float[Array, "H W"]:
 
 
 def undefined() -> Score:
-    """NaN, for an image that a metric's windows do not fit."""
+    """NaN, for an image that a metric's windows do not fit.
+
+    Example:
+        >>> undefined().item()
+        nan
+    """
     return jnp.full((), jnp.nan)
-
-
-def unknown_variant(metric: str, variant: str, choices: Iterable[str]) -> InputError:
-    """The error for a variant that a metric does not have."""
-    return InputError(f"{metric} has the variants {', '.join(choices)}; got {variant!r}")

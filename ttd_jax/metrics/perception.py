@@ -8,7 +8,7 @@ see a change of overall brightness or contrast; an image of one grey level gives
 import operator
 from collections.abc import Callable
 from functools import partial, reduce
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,8 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, stretch, unknown_variant
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, stretch
+from ttd_jax.metrics.record import Metric, by_variant, check_variant
 from ttd_jax.ops.filters import gaussian_kernel, local_mean, pixel_mean, sobel
 
 _FINE, _COARSE = (gaussian_kernel(31, sigma, normalize=False) for sigma in (2.0, 4.0))
@@ -27,7 +28,10 @@ Sensitivity: TypeAlias = Callable[[np.ndarray, np.ndarray, int, int], np.ndarray
 """Gain of a filter at frequencies u, v of an image of a height and width."""
 
 
-def chen_blum(fused: Gray, sources: GrayStack, *, variant: str = "vifb") -> Score:
+_Qcb = Literal["vifb", "mefb"]
+
+
+def chen_blum(fused: Gray, sources: GrayStack, *, variant: _Qcb = "vifb") -> Score:
     r"""Share of the sources' visible contrast that the fused image keeps (Qcb): higher is better, 0 to 1.
 
     Images pass a contrast sensitivity filter :math:`e^{-(r/15.387)^2} - 0.7622 e^{-(r/1.3456)^2}`; with
@@ -40,11 +44,15 @@ def chen_blum(fused: Gray, sources: GrayStack, *, variant: str = "vifb") -> Scor
         sources: What it was fused from.
         variant: ``"vifb"``; ``"mefb"`` divides the images by 255 before the stretch, which can round a level
             the other way.
+
+    Example:
+        >>> image = np.zeros((8, 8), np.uint8)  # one level cannot be stretched
+        >>> chen_blum(image, image[np.newaxis] + 9).item()
+        nan
     """
-    if variant not in ("vifb", "mefb"):
-        raise unknown_variant("Qcb", variant, ["vifb", "mefb"])
+    check_variant("Qcb", variant, get_args(_Qcb))
     unit = 255 if variant == "mefb" else 1
-    images = [stretch(image, unit) for image in separate(fused, sources)]
+    images = [stretch(image, unit=unit) for image in separate(fused, sources)]
     return _preserved([_masked_contrast(_filtered(image, _sensitivity_chen_blum)) for image in images])
 
 
@@ -64,7 +72,10 @@ def _masked_contrast(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
     return contrast**3 / (contrast**2 + 1e-4)
 
 
-def chen_varshney(fused: Gray, sources: GrayStack, *, variant: str = "vifb") -> Score:
+_Qcv = Literal["vifb"]
+
+
+def chen_varshney(fused: Gray, sources: GrayStack, *, variant: _Qcv = "vifb") -> Score:
     r"""Visible squared difference from the sources where each is salient (Qcv): lower is better.
 
     0 for identical images. For 16×16 blocks, :math:`\sum_b \sum_m \lambda_{mb} D_{mb} / \sum_b \sum_m
@@ -77,9 +88,13 @@ def chen_varshney(fused: Gray, sources: GrayStack, *, variant: str = "vifb") -> 
         fused: The fused image.
         sources: What it was fused from.
         variant: ``"vifb"``.
+
+    Example:
+        >>> image = np.tile(np.arange(0, 120, 20, dtype=np.uint8), (6, 1))
+        >>> chen_varshney(image, image[np.newaxis]).item()
+        0.0
     """
-    if variant != "vifb":
-        raise unknown_variant("Qcv", variant, ["vifb"])
+    check_variant("Qcv", variant, get_args(_Qcv))
     image, *stack = [stretch(image) for image in separate(fused, sources)]
     visible = [_filtered(source - image, _sensitivity_mannos_sakrison) for source in stack]
     return _salient_difference(stack, visible)
@@ -125,3 +140,27 @@ def _filtered(image: Float[Array, "H W"], sensitivity: Sensitivity) -> Float[Arr
     u, v = np.meshgrid(2 * np.fft.rfftfreq(width), 2 * np.fft.fftfreq(height))
     gain = jnp.asarray(sensitivity(u, v, height, width), image.dtype)
     return jnp.fft.irfft2(jnp.fft.rfft2(image) * gain, s=(height, width))
+
+
+ROWS = (
+    Metric(
+        name="Qcb",
+        full_name="Chen-Blum contrast preservation",
+        function=chen_blum,
+        needs_sources=True,
+        direction="higher",
+        variants={"vifb": "on stretched images", "mefb": "divided by 255 before the stretch"},
+        conventions=by_variant(vifb="standard vifb", mefb="mefb"),
+        source="Chen and Blum, Image Vis. Comput. 27, 2009",
+    ),
+    Metric(
+        name="Qcv",
+        full_name="Chen-Varshney visible difference",
+        function=chen_varshney,
+        needs_sources=True,
+        direction="lower",
+        variants={"vifb": "16x16 blocks, saliency to the fifth power"},
+        conventions=by_variant(vifb="standard vifb mefb"),
+        source="Chen and Varshney, Inf. Fusion 8, 2007",
+    ),
+)

@@ -1,19 +1,20 @@
 """From images as users have them to the grey planes that metrics read, with every check on the way."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Real
 
 from ttd_jax.errors import InputError
+from ttd_jax.ops.pixels import as_image
 
-CHANNELS = ("y", "gray", "rgb")
+Channel = Literal["y", "gray", "rgb"]
+CHANNELS = get_args(Channel)
 """What a colour image can be judged by."""
 
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, full range
 _FULL_SCALE = {"uint8": 255, "uint16": 65535, "float": 1}
-_ROUNDING = 1e-6  # how far a float may lie outside [0, 1]
 
 
 def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]]:
@@ -21,6 +22,11 @@ def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray
 
     Raises:
         InputError: See :func:`ttd_jax.metrics.evaluate`.
+
+    Example:
+        >>> image = np.zeros((4, 5, 3), np.uint8)
+        >>> [(fused.shape, sources.shape) for fused, sources in planes(image, [image, image], "y")]
+        [((4, 5), (2, 4, 5))]
     """
     check_channel(channel)
     images = _checked(fused, sources)
@@ -31,13 +37,27 @@ def planes(fused: Any, sources: Any, channel: str) -> list[tuple[Real[np.ndarray
 
 
 def check_channel(channel: str) -> None:
-    """Raises InputError if there is no such channel."""
+    """Nothing, for a channel that there is.
+
+    Raises:
+        InputError: There is no such channel.
+
+    Example:
+        >>> check_channel("gray")
+    """
     if channel not in CHANNELS:
         raise InputError(f"channel is one of {', '.join(map(repr, CHANNELS))}; got {channel!r}")
 
 
 def gray_pair(fused: Any, sources: Any) -> tuple[Real[np.ndarray, "H W"], Real[np.ndarray, "M H W"]]:
-    """The fused image and its sources as one pair of grey planes, for metrics that have no colour form."""
+    """The fused image and its sources as one pair of grey planes, for metrics that have no colour form.
+
+    Example:
+        >>> white = np.full((4, 5, 3), 255, np.uint8)
+        >>> fused, sources = gray_pair(white, [white, white])
+        >>> fused.dtype, fused.max().item(), sources.shape
+        (dtype('uint8'), 255, (2, 4, 5))
+    """
     return planes(fused, sources, "gray")[0]
 
 
@@ -90,29 +110,22 @@ def _checked(fused: Any, sources: Any) -> list[np.ndarray]:
 def check_image(image: Any, name: str) -> np.ndarray:
     """One image as an array (H, W) or (H, W, 3) that metrics can read; errors call it ``name``.
 
+    Bool becomes 0 and 255; of six channels the first three are judged, the photograph before its linearised twin.
+
     Raises:
-        InputError: Its shape, dtype or range is none that metrics read.
+        InputError: It has fewer than 3 pixels to a side, or is none that :func:`ttd_jax.ops.pixels.as_image` reads.
+
+    Example:
+        >>> check_image(np.ones((4, 5, 1), bool), "fused").tolist()[0]
+        [255, 255, 255, 255, 255]
     """
-    array = np.asarray(image)
-    if array.ndim == 3 and array.shape[2] == 1:
-        array = array[..., 0]
-    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] != 3):
-        raise InputError(f"{name} must be (H, W) or (H, W, 3); got {array.shape}: drop an alpha channel or batch axis")
-    if min(array.shape[:2]) < 3:
-        raise InputError(f"{name} must be at least 3 pixels to a side; got {_size(array)}")
-    if _depth(array) not in _FULL_SCALE:
-        raise InputError(f"{name} must be uint8, uint16 or floats in [0, 1]; got {array.dtype}: convert it")
-    if _depth(array) == "float":
-        array = array if array.dtype.itemsize >= 4 else array.astype(np.float32)
-        if not np.isfinite(array).all():
-            raise InputError(f"{name} has NaN or infinite pixels: metrics need finite values")
-        low, high = float(array.min()), float(array.max())
-        if low < -_ROUNDING or high > 1 + _ROUNDING:
-            raise InputError(
-                f"floats must lie in [0, 1]; {name} reaches from {low:g} to {high:g}: "
-                "divide by the data range, or clip as saving the image would"
-            )
-    return array
+    pixels, _ = as_image(image, name, smallest=3)
+    if pixels.shape[2:] == (1,):
+        pixels = pixels[..., 0]
+    pixels = pixels[..., :3] if pixels.ndim == 3 else pixels
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * np.uint8(255)
+    return pixels.astype(np.float32) if pixels.dtype == np.float16 else pixels
 
 
 def _size(image: np.ndarray) -> str:

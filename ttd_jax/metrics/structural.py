@@ -4,17 +4,18 @@
 :mod:`ttd_jax.metrics.levels` for dtypes. An image too small for a window gives NaN.
 """
 
-import math
 import operator
 from functools import partial, reduce
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined
+from ttd_jax.metrics.record import Metric, by_variant, check_variant
 from ttd_jax.ops.filters import Kernel, box_kernel, gaussian_kernel, local_moments, pixel_mean
+from ttd_jax.ops.statistics import PairMoments, halve, ssim_terms
 
 GAUSSIAN_11 = gaussian_kernel(11, 1.5)
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -42,51 +43,48 @@ _FORMS = {
 }
 
 
+shrink = jax.jit(halve)  # a step of its own, so that every metric shares what is compiled
+
+
 def with_first(count: int) -> tuple[tuple[int, int], ...]:
-    """Pairs of the first image, the fused one, with each of the ``count`` sources after it."""
+    """Pairs of the first image, the fused one, with each of the ``count`` sources after it.
+
+    Example:
+        >>> with_first(2)
+        ((0, 1), (0, 2))
+    """
     return tuple((0, m + 1) for m in range(count))
 
 
-class SsimMoments(NamedTuple):
-    """Local moments of the fused image x and one source y."""
+def by_source(images: list[Float[Array, "H W"]], kernel: Kernel) -> list[PairMoments]:
+    """Local moments of the first image, the fused one, with each of the others.
 
-    mean_x: Float[Array, "h w"]
-    mean_y: Float[Array, "h w"]
-    variance_x: Float[Array, "h w"]
-    variance_y: Float[Array, "h w"]
-    covariance: Float[Array, "h w"]
-
-
-def by_source(images: list[Float[Array, "H W"]], kernel: Kernel) -> list[SsimMoments]:
-    """Local moments of the first image, the fused one, with each of the others."""
-    means, variances, covariances = local_moments(images, kernel, with_first(len(images) - 1))
+    Example:
+        >>> image = jnp.ones((4, 4))
+        >>> [moments.mean_y.shape for moments in by_source([image, image, image], box_kernel(3))]
+        [(2, 2), (2, 2)]
+    """
+    means, variances, covariances = local_moments(images, kernel, pairs=with_first(len(images) - 1))
     return [
-        SsimMoments(means[0], means[m], variances[0], variances[m], covariances[m - 1]) for m in range(1, len(images))
+        PairMoments(means[0], means[m], variances[0], variances[m], covariances[m - 1]) for m in range(1, len(images))
     ]
 
 
-def ssim_terms(
-    moments: SsimMoments, data_range: float, unbias: float = 1.0
-) -> tuple[Float[Array, "h w"], Float[Array, "h w"]]:
-    """Luminance and contrast-structure terms of SSIM for every window; their product is the SSIM map."""
-    x, y, variance_x, variance_y, covariance = moments
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    luminance = (2 * x * y + c1) / (x * x + y * y + c1)
-    return luminance, (2 * unbias * covariance + c2) / (unbias * (variance_x + variance_y) + c2)
-
-
 @partial(jax.jit, static_argnames=("data_range", "unbias"))
-def _mean_ssim(moments: SsimMoments, data_range: float, unbias: float) -> Score:
-    luminance, structure = ssim_terms(moments, data_range, unbias)
+def _mean_ssim(moments: PairMoments, data_range: float, unbias: float) -> Score:
+    luminance, structure = ssim_terms(moments, data_range=data_range, unbias=unbias)
     return pixel_mean(luminance * structure)
 
 
 @jax.jit
-def _mean_structure(moments: SsimMoments) -> Score:
-    return pixel_mean(ssim_terms(moments, 255)[1])
+def _mean_structure(moments: PairMoments) -> Score:
+    return pixel_mean(ssim_terms(moments, data_range=255)[1])
 
 
-def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
+_SSIM = Literal["wang", "vifb", "eval", "eval255", "lt", "matlab255", "zoo"]
+
+
+def structural_similarity(fused: Gray, sources: GrayStack, *, variant: _SSIM = "wang") -> Score:
     r"""SSIM of the fused image with each source, averaged or summed: higher is better.
 
     :math:`\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}
@@ -106,9 +104,14 @@ def structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wa
             - ``"matlab255"``: 11×11 Gaussian, border pixels repeated, L = 255, mean;
             - ``"lt"``: that with L = 1;
             - ``"zoo"``: 11×11 Gaussian inside the image, L = 1, sum.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.arange(144, dtype=np.uint8).reshape(12, 12)
+        >>> round(structural_similarity(image, np.stack([image, image])).item(), 3)
+        1.0
     """
-    if variant not in _FORMS:
-        raise unknown_variant("SSIM", variant, _FORMS)
+    check_variant("SSIM", variant, _FORMS)
     form = _FORMS[variant]
     images = separate(fused, sources)
     if form.border != "valid":
@@ -124,7 +127,10 @@ def _combined(values: list[Score], how: str) -> Score:
     return jnp.sum(jnp.stack(values)) if how == "sum" else jnp.mean(jnp.stack(values))
 
 
-def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant: str = "wang") -> Score:
+_MS_SSIM = Literal["wang", "sum"]
+
+
+def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant: _MS_SSIM = "wang") -> Score:
     r"""MS-SSIM of the fused image with each source, averaged or summed: higher is better.
 
     :math:`l_5^{w_5} \prod_{j=1}^{5} (cs_j)^{w_j}` over five scales, each half the size of the one before (the
@@ -135,16 +141,21 @@ def multiscale_structural_similarity(fused: Gray, sources: GrayStack, *, variant
         fused: The fused image.
         sources: What it was fused from.
         variant: ``"wang"``, the mean over sources; ``"sum"``, their sum.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((175, 200), np.uint8)  # a side below 176 pixels
+        >>> multiscale_structural_similarity(image, image[np.newaxis]).item()
+        nan
     """
-    if variant not in ("wang", "sum"):
-        raise unknown_variant("MS-SSIM", variant, ["wang", "sum"])
+    check_variant("MS-SSIM", variant, get_args(_MS_SSIM))
     images = separate(fused, sources)
     coarsest = len(MS_SSIM_WEIGHTS) - 1
     if min(images[0].shape) < len(GAUSSIAN_11) * 2**coarsest:
         return undefined()
     scales = []
     for scale in range(coarsest + 1):
-        images = [halve(image) for image in images] if scale else images
+        images = [shrink(image) for image in images] if scale else images
         pairs = by_source(images, GAUSSIAN_11)
         scales.append([_mean_ssim(p, 255, 1.0) if scale == coarsest else _mean_structure(p) for p in pairs])
     return _combined(_products(scales), "mean" if variant == "wang" else "sum")
@@ -159,10 +170,33 @@ def _products(scales: list[list[Score]]) -> list[Score]:
     return [reduce(operator.mul, of_source) for of_source in zip(*powers, strict=True)]
 
 
-@jax.jit
-def halve(image: Float[Array, "H W"]) -> Float[Array, "h w"]:
-    """The image at half the size: means of 2×2 pixels, the last ones repeated where a side is odd."""
-    height, width = image.shape
-    image = jnp.pad(image, [(0, height % 2), (0, width % 2)], mode="edge")
-    tiles = image.reshape(math.ceil(height / 2), 2, math.ceil(width / 2), 2)
-    return (tiles[:, 0, :, 0] + tiles[:, 0, :, 1] + tiles[:, 1, :, 0] + tiles[:, 1, :, 1]) / 4
+ROWS = (
+    Metric(
+        name="SSIM",
+        full_name="structural similarity",
+        function=structural_similarity,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "wang": "11x11 Gaussian, L = 255, mean over sources",
+            "vifb": "11x11 Gaussian, L = 255, sum over sources",
+            "eval": "7x7 box, L = 2 on 0 to 255, sum over sources",
+            "eval255": "7x7 box, L = 255, sum over sources",
+            "lt": "11x11 Gaussian, border repeated, L = 1 on 0 to 255, mean over sources",
+            "matlab255": "11x11 Gaussian, border repeated, L = 255, mean over sources",
+            "zoo": "11x11 Gaussian, L = 1 on 0 to 255, sum over sources",
+        },
+        conventions=by_variant(wang="standard", eval255="ttd", eval="cddfuse", vifb="vifb", lt="tang", zoo="zoo"),
+        source="Wang, Bovik, Sheikh and Simoncelli, IEEE Trans. Image Process. 13, 2004",
+    ),
+    Metric(
+        name="MS-SSIM",
+        full_name="multi-scale structural similarity",
+        function=multiscale_structural_similarity,
+        needs_sources=True,
+        direction="higher",
+        variants={"wang": "five scales, mean over sources", "sum": "five scales, sum over sources"},
+        conventions=by_variant(wang="standard"),
+        source="Wang, Simoncelli and Bovik, Asilomar Conf. Signals Syst. Comput. 2003",
+    ),
+)

@@ -6,12 +6,14 @@
 
 import operator
 from functools import partial, reduce
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined
+from ttd_jax.metrics.record import Metric, by_variant, check_variant
 from ttd_jax.metrics.structural import with_first
 from ttd_jax.ops.filters import Kernel, Moments, gaussian_kernel, local_mean, local_moments, pixel_sum
 
@@ -23,7 +25,10 @@ _HAN_NOISE = 0.005 * 255 * 255
 _HAN_WEIGHTS = tuple(weight / 2.15 for weight in (1, 0, 0.15, 1))
 
 
-def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str = "vifp_mean") -> Score:
+_VIF = Literal["vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"]
+
+
+def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: _VIF = "vifp_mean") -> Score:
     r"""Visual information fidelity in the pixel domain (VIF) over the sources: higher is better.
 
     Each source passes through a channel :math:`F = g S + v` with gain g and noise variance :math:`\sigma_v^2`
@@ -41,9 +46,14 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str
             per scale, weighted by (1, 0, 0.15, 1) / 2.15; ``"vifp_sum_saturated"``, ``"vifp_sum"`` with every
             product of two images at the finest scale cut at 255, as MATLAB does to images left as uint8 (the
             published TNO table).
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.zeros((40, 50), np.uint8)  # a side below 41 pixels
+        >>> visual_information_fidelity(image, image[np.newaxis]).item()
+        nan
     """
-    if variant not in ("vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"):
-        raise unknown_variant("VIF", variant, ["vifp_mean", "vifp_sum", "han2013", "vifp_sum_saturated"])
+    check_variant("VIF", variant, get_args(_VIF))
     images = separate(fused, sources)
     if min(images[0].shape) < _SMALLEST:
         return undefined()
@@ -52,7 +62,7 @@ def visual_information_fidelity(fused: Gray, sources: GrayStack, *, variant: str
     for scale, kernel in enumerate(_KERNELS):
         images = [_shrink(image, kernel) for image in images] if scale else images
         saturate = variant == "vifp_sum_saturated" and not scale
-        scales.append((_saturated_moments if saturate else local_moments)(images, kernel, pairs))
+        scales.append((_saturated_moments if saturate else local_moments)(images, kernel, pairs=pairs))
     if variant == "han2013":
         return _han(scales)
     sums = [
@@ -67,7 +77,7 @@ def _shrink(image: Float[Array, "H W"], kernel: Kernel) -> Float[Array, "h w"]:
 
 
 @partial(jax.jit, static_argnames=("kernel", "pairs"))
-def _saturated_moments(images: list[Array], kernel: Kernel, pairs: tuple[tuple[int, int], ...]) -> Moments:
+def _saturated_moments(images: list[Array], kernel: Kernel, *, pairs: tuple[tuple[int, int], ...]) -> Moments:
     means = [local_mean(image, kernel) for image in images]
 
     def covariance(m: int, n: int) -> Array:
@@ -130,3 +140,24 @@ def _han(scales: list[Moments]) -> Score:
             total = jnp.where(keep, total, other_total)
         value = value + weight * pixel_sum(carried + tiny) / pixel_sum(total + tiny)
     return value
+
+
+ROWS = (
+    Metric(
+        name="VIF",
+        full_name="visual information fidelity",
+        function=visual_information_fidelity,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "vifp_mean": "pixel domain, mean over sources",
+            "vifp_sum": "pixel domain, sum over sources",
+            "han2013": "VIFF: source of smaller gain per window, weighted scales",
+            "vifp_sum_saturated": "vifp_sum with products cut at 255",
+        },
+        conventions=by_variant(
+            vifp_mean="standard", vifp_sum="cddfuse tang", han2013="mefb", vifp_sum_saturated="tang-published"
+        ),
+        source="Sheikh and Bovik, IEEE Trans. Image Process. 15, 2006; Han et al., Inf. Fusion 14, 2013",
+    ),
+)

@@ -6,17 +6,22 @@
 
 import operator
 from functools import partial, reduce
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined, unknown_variant
-from ttd_jax.metrics.structural import GAUSSIAN_11, SsimMoments, by_source, ssim_terms
+from ttd_jax.metrics.levels import Gray, GrayStack, Score, separate, undefined
+from ttd_jax.metrics.record import Metric, by_variant, check_variant
+from ttd_jax.metrics.structural import GAUSSIAN_11, by_source
 from ttd_jax.ops.filters import pixel_mean, pixel_sum, prewitt
+from ttd_jax.ops.statistics import PairMoments, ssim_terms
+
+_Qw = Literal["Qw", "Q", "Qe", "Qe_mefb"]
 
 
-def piella(fused: Gray, sources: GrayStack, *, variant: str = "Qw") -> Score:
+def piella(fused: Gray, sources: GrayStack, *, variant: _Qw = "Qw") -> Score:
     r"""SSIM with each source, weighted by its local variance (Piella's Q, Qw and Qe): higher is better.
 
     :math:`Q = \sum_w c_w \sum_m \lambda_{mw} \mathrm{SSIM}_w(F, S_m)` over 11×11 Gaussian windows w with
@@ -29,9 +34,14 @@ def piella(fused: Gray, sources: GrayStack, *, variant: str = "Qw") -> Score:
         variant: ``"Q"``, every window alike; ``"Qw"``, windows weighted by :math:`\max_m \sigma_m^2`;
             ``"Qe_mefb"``, Qw of the Prewitt gradient lengths, which MEFB calls Qw; ``"Qe"``, the product of
             the last two.
+
+    Example:
+        >>> import numpy as np
+        >>> image = np.arange(144, dtype=np.uint8).reshape(12, 12)
+        >>> round(piella(image, np.stack([image, image])).item(), 3)
+        1.0
     """
-    if variant not in ("Q", "Qw", "Qe", "Qe_mefb"):
-        raise unknown_variant("Qw", variant, ["Qw", "Q", "Qe", "Qe_mefb"])
+    check_variant("Qw", variant, get_args(_Qw))
     images = separate(fused, sources)
     if min(images[0].shape) < len(GAUSSIAN_11):
         return undefined()
@@ -48,10 +58,10 @@ def _quality(images: list[Float[Array, "H W"]], by_variance: bool) -> Score:
 
 
 @partial(jax.jit, static_argnames="by_variance")
-def _weighted(pairs: list[SsimMoments], by_variance: bool) -> Score:
+def _weighted(pairs: list[PairMoments], by_variance: bool) -> Score:
     flat = reduce(operator.add, [moments.variance_y for moments in pairs]) == 0
     variances = [jnp.where(flat, 0.5, moments.variance_y) for moments in pairs]
-    terms = [ssim_terms(moments, 255) for moments in pairs]
+    terms = [ssim_terms(moments, data_range=255) for moments in pairs]
     weighted = [v * luminance * structure for v, (luminance, structure) in zip(variances, terms, strict=True)]
     quality = reduce(operator.add, weighted) / reduce(operator.add, variances)
     if not by_variance:
@@ -64,3 +74,22 @@ def _weighted(pairs: list[SsimMoments], by_variance: bool) -> Score:
 def _gradient_length(image: Float[Array, "H W"]) -> Float[Array, "H W"]:
     right, down = prewitt(image, "constant")
     return jnp.sqrt(right * right + down * down)
+
+
+ROWS = (
+    Metric(
+        name="Qw",
+        full_name="Piella's weighted fusion quality",
+        function=piella,
+        needs_sources=True,
+        direction="higher",
+        variants={
+            "Qw": "SSIM weighted by local variance",
+            "Q": "windows alike",
+            "Qe": "Qw times Qw of gradients",
+            "Qe_mefb": "Qw of gradients",
+        },
+        conventions=by_variant(Qw="standard", Qe_mefb="mefb"),
+        source="Piella and Heijmans, ICIP 2003",
+    ),
+)

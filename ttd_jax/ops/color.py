@@ -11,12 +11,23 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def luma(rgb: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 1"]:
-    """BT.601 luma, one channel."""
+    """BT.601 luma, one channel.
+
+    Example:
+        >>> [round(value, 3) for value in luma(jnp.array([[[1.0, 0, 0], [1, 1, 1]]])).ravel().tolist()]
+        [0.299, 1.0]
+    """
     return jnp.sum(rgb * jnp.array(LUMA, rgb.dtype), axis=-1, keepdims=True)
 
 
 def split_luma(rgb: Float[Array, "*B H W 3"]) -> tuple[Float[Array, "*B H W 1"], Float[Array, "*B H W 2"]]:
-    """Luma in [0, 1] and signed chroma (Cb, Cr) of an RGB image."""
+    """Luma in [0, 1] and signed chroma (Cb, Cr) of an RGB image.
+
+    Example:
+        >>> y, chroma = split_luma(jnp.full((4, 5, 3), 0.5))
+        >>> y.shape, chroma.shape
+        ((4, 5, 1), (4, 5, 2))
+    """
     y = luma(rgb)
     chroma = jnp.concatenate([(rgb[..., 2:] - y) / 1.772, (rgb[..., :1] - y) / 1.402], axis=-1)
     return y, chroma
@@ -27,6 +38,11 @@ def join_luma(y: Float[Array, "*B H W 1"], chroma: Float[Array, "*B H W 2"]) -> 
 
     A strong colour exists only in part of the luma range (pure red only at 0.299). There the luma gives way, so
     that the chroma, and with it the hue, comes out as it went in instead of being clipped channel by channel.
+
+    Example:
+        >>> rgb = jnp.array([[[0.8, 0.4, 0.2]]])
+        >>> bool(jnp.allclose(join_luma(*split_luma(rgb)), rgb, atol=1e-6))
+        True
     """
     cb, cr = chroma[..., :1], chroma[..., 1:]
     red, blue = 1.402 * cr, 1.772 * cb

@@ -20,13 +20,17 @@ _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
 def conv(
-    padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C K"], dilation: int = 1
+    padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C K"], *, dilation: int = 1
 ) -> Float[Array, "*B H W K"]:
     """A convolution of padded maps, with this many pixels from tap to tap.
 
     Computed with zeros around and cut: without padding, XLA on CPU lays out every pixel's neighbourhood before it
     multiplies, which takes three to ten times as long for maps of many channels (``python -m benchmarks.convolutions``)
     and half as long for maps of one. Other backends take padded maps as they are.
+
+    Example:
+        >>> conv(jnp.ones((5, 6, 1)), jnp.ones((3, 3, 1, 2)))[0, 0].tolist()
+        [9.0, 9.0]
     """
     if jax.default_backend() != "cpu" or padded.shape[-1] == 1:
         return _conv(padded, kernel, dilation, "VALID")
@@ -38,6 +42,7 @@ def conv(
 def replicate_conv(
     x: Float[Array, "*B H W C"],
     kernel: Float[Array, "S S C D"],
+    *,
     dilation: int = 1,
     then: Callable[[Array], Array] = lambda y: y,
 ) -> Float[Array, "*B H W K"]:
@@ -52,16 +57,20 @@ def replicate_conv(
         kernel: The kernel.
         dilation: Pixels from tap to tap.
         then: What follows, each pixel for itself: an activation, a 1x1 convolution.
+
+    Example:
+        >>> replicate_conv(jnp.ones((4, 5, 1)), jnp.ones((3, 3, 1, 1)), then=lambda y: y - 8).sum().item()
+        20.0
     """
     reach = kernel.shape[0] // 2 * dilation
 
     def padded(maps: Array) -> Array:
-        return then(conv(replicate_pad(maps, reach), kernel, dilation))
+        return then(conv(replicate_pad(maps, reach), kernel, dilation=dilation))
 
     if jax.default_backend() != "cpu" or not _exceeds_strip(x, reach):
         return padded(x)
     if x.ndim > 3:
-        return lax.map(lambda one: replicate_conv(one, kernel, dilation, then), x)
+        return lax.map(lambda one: replicate_conv(one, kernel, dilation=dilation, then=then), x)
     y = _in_strips(lambda strip: _same_conv(strip, kernel, dilation), reach, then, x)
     return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
 
@@ -107,6 +116,11 @@ def mend_border(
         compute: From the ``context`` pixels of x next to one side, and a function ``near(maps, count)`` that keeps so
             many pixels of any maps next to that side, to the right values along it.
         context: Pixels from the border inwards that it takes to compute them.
+
+    Example:
+        >>> x = jnp.arange(4.0).reshape(2, 2, 1)
+        >>> mend_border(jnp.zeros((2, 2, 1)), x, lambda maps, near: near(maps, 1), context=1)[..., 0].tolist()
+        [[0.0, 1.0], [2.0, 3.0]]
     """
     for axis in (-3, -2):
         for at_end in (False, True):
@@ -122,22 +136,42 @@ def mend_border(
 
 
 def large_enough(x: Float[Array, "*B H W C"], least: int) -> bool:
-    """Whether height and width are known while tracing, and at least so many pixels."""
+    """Whether height and width are known while tracing, and at least so many pixels.
+
+    Example:
+        >>> large_enough(jnp.ones((4, 5, 1)), 5)
+        False
+    """
     return all(isinstance(n, int) and n >= least for n in x.shape[-3:-1])
 
 
 def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``)."""
+    """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``).
+
+    Example:
+        >>> replicate_pad(jnp.array([[[1.0], [2.0]]]), 1)[1, :, 0].tolist()
+        [1.0, 1.0, 2.0, 2.0]
+    """
     return _pad(x, radius, "edge")
 
 
 def reflect_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``)."""
+    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``).
+
+    Example:
+        >>> reflect_pad(jnp.arange(4.0).reshape(2, 2, 1), 1)[1, :, 0].tolist()
+        [1.0, 0.0, 1.0, 0.0]
+    """
     return _pad(x, radius, "reflect")
 
 
 def zero_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by zeros."""
+    """Both image axes extended by zeros.
+
+    Example:
+        >>> zero_pad(jnp.ones((1, 2, 1)), 1)[1, :, 0].tolist()
+        [0.0, 1.0, 1.0, 0.0]
+    """
     return _pad(x, radius, "constant")
 
 
@@ -150,6 +184,10 @@ def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3
     """A 3x3 convolution of padded maps, each channel for itself.
 
     Nine shifted multiply-adds: XLA's grouped convolution takes twenty times as long on CPU.
+
+    Example:
+        >>> depthwise_conv(jnp.ones((3, 4, 2)), jnp.ones((3, 3, 2))).tolist()
+        [[[9.0, 9.0], [9.0, 9.0]]]
     """
     height, width = padded.shape[-3] - 2, padded.shape[-2] - 2
     shifted = [
@@ -161,7 +199,12 @@ def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3
 
 
 def compose(first: Float[Array, "S S C D"], second: Float[Array, "T T D K"]) -> Float[Array, "R R C K"]:
-    """The kernel of two convolutions one after the other, of size S + T - 1: the sums of all pairs of their taps."""
+    """The kernel of two convolutions one after the other, of size S + T - 1: the sums of all pairs of their taps.
+
+    Example:
+        >>> compose(jnp.ones((1, 1, 1, 1)), jnp.full((3, 3, 1, 1), 2.0)).shape
+        (3, 3, 1, 1)
+    """
     grow = second.shape[0] - 1
     both = lax.conv_general_dilated(
         first.transpose(2, 0, 1, 3),

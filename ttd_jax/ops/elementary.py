@@ -14,7 +14,12 @@ _DEGREES = {"float32": (5, 6), "float64": (12, 14)}  # in x², of arctan and of 
 
 
 def arctan(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """The angle in [-π/2, π/2] whose tangent is x; error below 2e-7 in float32, 1e-15 in float64."""
+    """The angle in [-π/2, π/2] whose tangent is x; error below 2e-7 in float32, 1e-15 in float64.
+
+    Example:
+        >>> bool(jnp.allclose(arctan(jnp.array([0.0, 1.0, -5.0])), jnp.arctan(jnp.array([0.0, 1.0, -5.0]))))
+        True
+    """
     size = jnp.abs(x)
     steep = size > 1
     ratio = jnp.where(steep, 1 / jnp.where(steep, size, 1), size)
@@ -25,7 +30,12 @@ def arctan(x: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def tan_half_turn(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """tan(π x / 2) for x in [0, 1); up to 0.95 to 2e-6 of itself in float32, 1e-13 in float64."""
+    """The tangent of π x / 2 for x in [0, 1); up to 0.95 to 2e-6 of itself in float32, 1e-13 in float64.
+
+    Example:
+        >>> tan_half_turn(jnp.array([0.0, 0.5])).round(5).tolist()
+        [0.0, 1.0]
+    """
     half = _odd_series(x, _TAN)
     return 2 * half / (1 - half * half)
 

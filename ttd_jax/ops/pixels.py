@@ -1,4 +1,4 @@
-"""Between the pixel types of files and arrays and float32 in [0, 1].
+"""What an image is, and the way between the pixel types of files and arrays and float32 in [0, 1].
 
 Full scale is 255 for uint8, 65535 for uint16, 1 for bool and floats.
 """
@@ -12,30 +12,81 @@ from ttd_jax.errors import InputError
 DEPTH_ORDER = tuple(np.dtype(t) for t in ("bool", "uint8", "uint16", "float16", "float32", "float64"))
 """Pixel types from shallow to deep; the result of mixed sources has the deepest."""
 
-_ROUNDING = 2.0**-24  # what vanishes when 1 + it becomes float32
+_ROUNDING = 1e-6  # how far a float may lie outside of [0, 1]: filters and resizes round a few times
 _FULL_SCALE = {np.dtype("uint8"): 255, np.dtype("uint16"): 65535}
+
+
+def as_image(image: Any, name: str, *, smallest: int = 2, any_scale: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
+    """One image as every part of the package reads it, and what was done to it, in sentences.
+
+    Nothing is scaled here (see :func:`to_float`), and an array that needs nothing is not copied.
+
+    Args:
+        image: An array of any library: ``(H, W)``, ``(H, W, 1)`` or ``(H, W, 3)``, these with alpha, which is dropped,
+            or ``(H, W, 6)``, a photograph and its linearised twin. Bool, uint8, uint16, or floats in [0, 1], which
+            may lie a rounding error outside: within 1e-6 they are moved to 0 or 1.
+        name: What errors and remarks call it.
+        smallest: Least number of pixels to a side.
+        any_scale: Take numbers of any type and range, whose scale the caller knows.
+
+    Returns:
+        Pixels of their own type in native byte order, ``(H, W)`` or ``(H, W, C)`` with C one of 1, 3 and 6; remarks.
+
+    Raises:
+        InputError: Shape, size, type or range is none of these; pixels are masked, NaN or infinite.
+
+    Example:
+        >>> pixels, remarks = as_image(np.zeros((4, 5, 4), np.uint8), "far")
+        >>> pixels.shape, remarks
+        ((4, 5, 3), ('far: alpha was dropped',))
+    """
+    if np.ma.is_masked(image):
+        raise InputError(f"{name} has {np.ma.count_masked(image)} masked pixels: fill them first, as with .filled(0)")
+    pixels = np.asarray(image)
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[-1] not in (1, 2, 3, 4, 6)):
+        raise InputError(
+            f"{name} has shape {pixels.shape}: expected (H, W), (H, W, 1) or (H, W, 3), or these with alpha"
+        )
+    if min(pixels.shape[:2]) < smallest:
+        height, width = pixels.shape[:2]
+        raise InputError(f"{name} has {height} x {width} pixels: expected at least {smallest} x {smallest}")
+    remarks = []
+    if pixels.shape[2:] in ((2,), (4,)):
+        remarks.append(f"{name}: alpha was dropped")
+        pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :3]
+    pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if any_scale:
+        return pixels, tuple(remarks)
+    try:
+        return _within_range(pixels), tuple(remarks)
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
 
 
 def to_float(pixels: np.ndarray) -> np.ndarray:
     """Pixels as float32 in [0, 1], divided by full scale; floats are taken as they are.
 
+    Floats that lie outside by no more than 1e-6, as a resize leaves them, become 0 or 1.
+
     Raises:
         InputError: The type is not bool, uint8, uint16 or a float; a float is not finite or outside [0, 1].
+
+    Example:
+        >>> to_float(np.array([[0, 51, 255]], np.uint8)).tolist()
+        [[0.0, 0.20000000298023224, 1.0]]
     """
+    return _within_range(pixels).astype(np.float32) / np.float32(_FULL_SCALE.get(pixels.dtype, 1))
+
+
+def _within_range(pixels: np.ndarray) -> np.ndarray:
+    """The pixels, clipped where they lie a rounding error outside of [0, 1]."""
     if pixels.dtype not in DEPTH_ORDER:
         raise InputError(
             f"pixels are bool, uint8, uint16 or float in [0, 1]; got {pixels.dtype}: "
             "shift and scale them to [0, 1] yourself, so that nothing is guessed"
         )
-    scaled = pixels.astype(np.float32) / np.float32(_FULL_SCALE.get(pixels.dtype, 1))
-    if pixels.dtype.kind == "f":
-        _check_range(pixels)
-    return scaled
-
-
-def _check_range(pixels: np.ndarray) -> None:
-    if pixels.size == 0:
-        return
+    if pixels.dtype.kind != "f" or pixels.size == 0:
+        return pixels
     low, high = float(pixels.min()), float(pixels.max())
     if not (np.isfinite(low) and np.isfinite(high)):
         bad = int((~np.isfinite(pixels)).sum())
@@ -45,6 +96,7 @@ def _check_range(pixels: np.ndarray) -> None:
             f"float pixels lie in [0, 1]; got [{low:.9g}, {high:.9g}]: divide by full scale "
             "(255 for 8 bit, 65535 for 16 bit), or rescale with (x - x.min()) / (x.max() - x.min())"
         )
+    return np.clip(pixels, 0, 1) if low < 0 or high > 1 else pixels
 
 
 def image_dtype(dtype: Any) -> np.dtype:
@@ -52,6 +104,10 @@ def image_dtype(dtype: Any) -> np.dtype:
 
     Raises:
         InputError: It is neither uint8, uint16 nor a float.
+
+    Example:
+        >>> image_dtype("uint16")
+        dtype('uint16')
     """
     try:
         found = np.dtype(dtype)
@@ -67,6 +123,10 @@ def from_float(image: np.ndarray, dtype: Any) -> np.ndarray:
 
     Raises:
         InputError: The type is none of the pixel types, or a pixel is not finite.
+
+    Example:
+        >>> from_float(np.array([[-0.5, 0.5, 2.0]]), "uint8").tolist()
+        [[0, 128, 255]]
     """
     dtype = image_dtype(dtype)
     if not np.isfinite(image).all():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.ops.filters import box_kernel, local_mean, sobel
+from ttd_jax.ops.statistics import PairMoments, halve, pearson, ssim_terms
 
 Image = Float[Array, "H W"]
 Stack = Float[Array, "M H W"]
@@ -58,9 +59,8 @@ def ssim(x: Image, y: Image) -> Scalar:
     var_x = unbiased * (local_mean(x * x, window) - shift_x**2)
     var_y = unbiased * (local_mean(y * y, window) - shift_y**2)
     covariance = unbiased * (local_mean(x * y, window) - shift_x * shift_y)
-    c1, c2 = 0.01**2, 0.03**2
-    numerator = (2 * mean_x * mean_y + c1) * (2 * covariance + c2)
-    return jnp.mean(numerator / ((mean_x**2 + mean_y**2 + c1) * (var_x + var_y + c2)))
+    luminance, structure = ssim_terms(PairMoments(mean_x, mean_y, var_x, var_y, covariance), data_range=1)
+    return jnp.mean(luminance * structure)
 
 
 def detail_similarity(fused: Image, sources: Stack, scales: int = 3) -> Scalar:
@@ -75,13 +75,6 @@ def detail_similarity(fused: Image, sources: Stack, scales: int = 3) -> Scalar:
         fused, sources = halve(fused), halve(sources)
         found.append(_detail_similarity(fused, sources))
     return jnp.mean(jnp.array(found))
-
-
-def halve(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
-    """The means of squares of 2x2 pixels; an odd last row or column is left out."""
-    height, width = (n // 2 for n in image.shape[-2:])
-    squares = image[..., : 2 * height, : 2 * width].reshape(*image.shape[:-2], height, 2, width, 2)
-    return jnp.mean(squares, axis=(-3, -1))
 
 
 def _detail_similarity(fused: Image, sources: Stack) -> Scalar:
@@ -118,9 +111,4 @@ def edge_distance(fused: Image, sources: Stack) -> Scalar:
 def differences_correlation(fused: Image, sources: Stack) -> Float[Array, " M"]:
     """Correlation of every source with the fused image less the mean of the other sources (SCD's terms for M = 2)."""
     others = (jnp.sum(sources, axis=0) - sources) / (len(sources) - 1)
-    return jax.vmap(_correlation)(fused - others, sources)
-
-
-def _correlation(x: Image, y: Image) -> Scalar:
-    x, y = x - jnp.mean(x), y - jnp.mean(y)
-    return jnp.mean(x * y) / jnp.sqrt(jnp.mean(x * x) * jnp.mean(y * y) + 1e-6)
+    return pearson(fused - others, sources, floor=1e-6)
