@@ -20,6 +20,7 @@ from ttd_jax.errors import CheckpointError, shown
 
 _MOST_ITEMS = 200_000  # that mappings get when they are made; one list could be named, and copied, again and again
 _MOST_SIDES = 16  # of a shape
+_LONGEST = 512  # bits of a size or stride: a stride that is never taken may be anything
 _LARGEST = 2**63
 
 _STORAGE_DTYPES = {
@@ -124,9 +125,9 @@ def checked_key(key: Any) -> str | int:
 
 def checked_size(number: Any) -> int:
     """A size, stride or offset; a number of a million digits would take its time when multiplied."""
-    if type(number) is int and abs(number) < _LARGEST:
+    if type(number) is int and number.bit_length() <= _LONGEST:
         return number
-    raise CheckpointError("a size or offset that is no whole number of 63 bits: the file is damaged")
+    raise CheckpointError("a size or offset that is no whole number of a sane length: the file is damaged")
 
 
 def _sides(sides: Any) -> tuple[int, ...]:
@@ -143,6 +144,10 @@ class StateDictUnpickler(pickle._Unpickler):
 
     It is Python's own in Python, not the one in C, which sets aside as much memory as a number in the file says.
     """
+
+    stack: list[Any]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(self, file: io.BytesIO, storage_of: Callable[[Any], Storage]):
         super().__init__(file, encoding="utf-8")
@@ -203,7 +208,7 @@ class StateDictUnpickler(pickle._Unpickler):
         raise CheckpointError("refused: the file has sets or objects, which a state dict does not need")
 
     _instantiate = _refuse
-    dispatch = pickle._Unpickler.dispatch | {
+    dispatch = pickle._Unpickler.dispatch | {  # type: ignore[assignment]  # of this class
         pickle.SETITEM[0]: _set_item,
         pickle.SETITEMS[0]: _set_items,
         pickle.DICT[0]: _make_dict,

@@ -72,7 +72,7 @@ def test_a_height_of_fewer_rows(tmp_path, compression):
 def test_strips_that_are_not_there(tmp_path, compression, tag, value):
     path = written(tmp_path / "a.tif", compression=compression, rowsperstrip=24)
     message = refused(change(path, **{tag: value}))
-    assert message == " is damaged or truncated: strips are missing, or lie beyond the end of the file"
+    assert message == " is damaged, truncated or no image: strips are missing, or lie beyond the end of the file"
 
 
 def test_tiles_that_are_not_there(tmp_path):
@@ -90,7 +90,9 @@ def test_a_jpeg_without_its_end(tmp_path):
         tmp_path / "a.tif", np.tile(SMOOTH, (4, 4, 1)), compression="jpeg", photometric="rgb", rowsperstrip=96
     )
     size = struct.unpack_from("<I", path.read_bytes(), entries(path.read_bytes())[STRIP_COUNTS] + 8)[0]
-    assert refused(change(path, STRIP_COUNTS=size // 2)) == " is damaged or truncated: a JPEG in it has no end"
+    assert (
+        refused(change(path, STRIP_COUNTS=size // 2)) == " is damaged, truncated or no image: a JPEG in it has no end"
+    )
 
 
 def test_strips_shorter_than_their_rows(tmp_path):

@@ -26,7 +26,7 @@ from ttd_jax.io.atomic import atomic_folder
 FORMAT = 1
 _VARIABLES = "variables"
 _MANIFEST = "manifest.json"
-_FIELDS = {
+_FIELDS: dict[str, Any] = {
     "backbone": str,
     "config": dict,
     "sha256": str,
@@ -191,7 +191,7 @@ def _open(folder: Path, name: str) -> Any:
     """
     array = tensorstore.open({"driver": "zarr", "kvstore": _stored(folder, name)}, open=True, read=True).result()
     pieces = array.chunk_layout.read_chunk.shape
-    if pieces is None or any(piece > max(side, 1) for piece, side in zip(pieces, array.shape, strict=True)):
+    if pieces is None or any((piece or 0) > max(side, 1) for piece, side in zip(pieces, array.shape, strict=True)):
         raise ValueError(f"{name} is stored in pieces larger than itself")
     return array
 

@@ -42,7 +42,7 @@ def open_image(path: Path, formats: Sequence[str]) -> Iterator[Image.Image]:
         warnings.simplefilter("ignore")  # what Pillow thinks of large pictures and damaged metadata
         try:
             with _larger_if_asked():
-                image = Image.open(path, formats=formats)
+                image = Image.open(path, formats=tuple(formats))
         except UnidentifiedImageError:
             raise InputError(f"{path} is no image: expected PNG, TIFF, JPEG, BMP or WebP") from None
     with image:

@@ -56,7 +56,7 @@ def _read_pixels(path: Path) -> tuple[np.ndarray, list[str]]:
         if len(tiff.pages) > 1:
             remarks.append(f"{path.name} has {len(tiff.pages)} pages: the first was used")
         if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and "BitsPerSample" not in page.tags:
-            raise InputError(f"{path} is damaged or truncated: it does not say how deep its pixels are")
+            raise InputError(f"{path} is damaged, truncated or no image: it does not say how deep its pixels are")
         _check_segments(page, tiff.filehandle, path)
         pixels = page.asarray()
         if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
@@ -91,7 +91,9 @@ def _check_segments(page: tifffile.TiffPage, file: Any, path: Path) -> None:
             f"{wrong[0]}"
         )
     if np.any(offsets < 1) or np.any(counts < 1) or np.any(offsets + counts > file.size):
-        raise InputError(f"{path} is damaged or truncated: {what} are missing, or lie beyond the end of the file")
+        raise InputError(
+            f"{path} is damaged, truncated or no image: {what} are missing, or lie beyond the end of the file"
+        )
     if page.compression == COMPRESSION.NONE and not page.is_tiled and isinstance(page.bitspersample, int):
         samples = page.samplesperpixel if page.planarconfig == PLANARCONFIG.CONTIG else 1
         row = -(-page.imagewidth * samples * page.bitspersample // 8)
@@ -102,7 +104,7 @@ def _check_segments(page: tifffile.TiffPage, file: Any, path: Path) -> None:
         for offset, count in zip(offsets, counts, strict=True):
             file.seek(offset + max(count - _TAIL, 0))
             if not file.read(min(count, _TAIL)).rstrip(b"\0").endswith(_END_OF_JPEG):
-                raise InputError(f"{path} is damaged or truncated: a JPEG in it has no end")
+                raise InputError(f"{path} is damaged, truncated or no image: a JPEG in it has no end")
 
 
 def _rows(height: int, per_strip: int) -> np.ndarray:

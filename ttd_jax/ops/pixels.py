@@ -16,7 +16,9 @@ _ROUNDING = 1e-6  # how far a float may lie outside of [0, 1]: filters and resiz
 _FULL_SCALE = {np.dtype("uint8"): 255, np.dtype("uint16"): 65535}
 
 
-def as_image(image: Any, name: str, *, smallest: int = 2, any_scale: bool = False) -> tuple[np.ndarray, tuple[str, ...]]:
+def as_image(
+    image: Any, name: str, *, smallest: int = 2, any_scale: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """One image as every part of the package reads it, and what was done to it, in sentences.
 
     Nothing is scaled here (see :func:`to_float`), and an array that needs nothing is not copied.
