@@ -17,12 +17,12 @@ if __package__ in (None, ""):  # run as a script from a checkout
 
 from ttd_jax import __version__
 from ttd_jax.backbones import COMPANIONS, find_spec
-from ttd_jax.errors import CheckpointError, InputError
+from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.atomic import check_output
 from ttd_jax.io.checkpoints import save_checkpoint
 
 from .mappings import TABLES
-from .rules import Converted, convert
+from .rules import Converted, Misfit, convert
 from .torch_file import read_torch_file
 
 _MOST_GROUPS = 12
@@ -38,73 +38,99 @@ def convert_file(
         backbone: Name of the network the file belongs to.
         path: The ``.pth`` file.
         output: Checkpoint folder to create.
-        preset: One of the backbone's presets; None for its first.
+        preset: One of the backbone's presets; None for the one in the file's name, or the only one that it fits.
         overwrite: Replace an existing folder.
 
     Returns:
         The manifest that was written, and the variables with the keys that were used and ignored.
 
     Raises:
-        InputError: Unknown network or preset, or the output cannot be written.
+        InputError: Unknown network or preset, a file that fits several presets, or the output cannot be written.
         CheckpointError: The file cannot be read or does not fit.
     """
     if backbone not in TABLES:
         raise InputError(f"backbones are {', '.join(TABLES)}; got {backbone!r}")
     spec = _NETWORKS[backbone]
-    preset = preset or spec.default_preset
-    if preset not in spec.presets:
+    if preset is not None and preset not in spec.presets:
         raise InputError(f"presets of {backbone} are {', '.join(spec.presets)}; got {preset!r}")
     check_output(output, overwrite)
     path = Path(path)
     tensors = read_torch_file(path)
+    preset = preset or _only_preset(backbone, path, tensors)
     config = dict(spec.presets[preset])
     try:
         converted = convert(tensors, TABLES[backbone], spec.abstract(spec.build(**config)))
-    except CheckpointError as error:
+    except Misfit as misfit:
         better = _better_name(backbone, preset, tensors)
-        reason = f", but one of {better}" if better else f": {_summarize(str(error).split('; '))}"
+        reason = f", but one of {better}" if better else f": {_summarize(misfit.problems)}"
         raise CheckpointError(f"{path} is no {backbone} ({preset}) checkpoint{reason}") from None
     manifest = {
         "backbone": backbone,
         "preset": preset,
         "config": config,
         "recipe": None,
-        "source": {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+        "source": {"file": path.name, "sha256": _sha256(path)},
         "licence": spec.licence,
         "ttd_jax": __version__,
     }
     return save_checkpoint(output, converted.variables, manifest, overwrite), converted
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _only_preset(backbone: str, path: Path, tensors: dict[str, Any]) -> str:
+    """The preset that the file's name has as a word, else the only one that its tensors fit, else the first.
+
+    Raises:
+        InputError: The tensors fit several.
+    """
+    presets = list(_NETWORKS[backbone].presets)
+    named = [preset for preset in presets if re.search(rf"(?<![a-z0-9]){preset}(?![a-z0-9])", path.stem.lower())]
+    fitting = named if len(named) == 1 or len(presets) == 1 else [p for p in presets if _fits(backbone, p, tensors)]
+    if len(fitting) > 1:
+        raise InputError(
+            f"{shown(path.name)} fits the presets {', '.join(fitting)} of {backbone}, which fuse differently, and its "
+            "name does not say which: name one with --preset"
+        )
+    return (fitting or presets)[0]
+
+
+def _fits(backbone: str, preset: str, tensors: dict[str, Any]) -> bool:
+    table, spec = TABLES[backbone], _NETWORKS[backbone]
+    if not table.knows(tensors):
+        return False
+    try:
+        convert(tensors, table, spec.abstract(spec.build(**spec.presets[preset])))
+    except Misfit:
+        return False
+    return True
+
+
 def _better_name(backbone: str, preset: str, tensors: dict[str, Any]) -> str:
     """A hint at the network and preset that the file does fit, if there is one."""
-    for name, table in TABLES.items():
-        if not table.knows(tensors):
-            continue
-        spec = _NETWORKS[name]
-        for other, config in spec.presets.items():
-            if (name, other) != (backbone, preset):
-                try:
-                    convert(tensors, table, spec.abstract(spec.build(**config)))
-                except CheckpointError:
-                    continue
-                return f"{name} (--preset {other})"
-    return ""
+    others = [
+        (name, other) for name in TABLES for other in _NETWORKS[name].presets if (name, other) != (backbone, preset)
+    ]
+    fitting = next((one for one in others if _fits(*one, tensors)), None)
+    return "{} (--preset {})".format(*fitting) if fitting else ""
 
 
 def _summarize(problems: list[str]) -> str:
     """Problems in one line: of those of one kind in one network or layer the first, and of these groups a dozen."""
     groups: dict[tuple[str, str], list[str]] = {}
     for problem in problems:
-        kind, name = re.findall(r"^(missing|unexpected key|unexpected|)\s*(.+)", problem)[0]
+        kind, name = re.findall(r"^(missing|unexpected key|unexpected|)\s*(.*)", problem)[0]
         part = re.split(r"[./]", name.removeprefix("params/"))[0]
         groups.setdefault((kind, part) if kind else ("", name), []).append(name)
-    shown = [
-        f"{kind} {names[0]}".strip() + (f" and {len(names) - 1} more of {part}" if len(names) > 1 else "")
+    lines = [
+        shown(f"{kind} {names[0]}".strip()) + (f" and {len(names) - 1} more of {shown(part)}" if len(names) > 1 else "")
         for (kind, part), names in groups.items()
     ][:_MOST_GROUPS]
     rest = sum(map(len, list(groups.values())[_MOST_GROUPS:]))
-    return "; ".join(shown) + (f"; and {rest} more" if rest else "")
+    return "; ".join(lines) + (f"; and {rest} more" if rest else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -113,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("backbone", choices=sorted(TABLES), help="which network the file belongs to")
     parser.add_argument("file", help="the .pth file, of any PyTorch version")
     parser.add_argument("--output", required=True, metavar="DIR", help="checkpoint folder to create")
-    parser.add_argument("--preset", help="published configuration (default: the first of the backbone's list)")
+    parser.add_argument("--preset", help="published configuration (default: the one in the file's name)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     options = parser.parse_args(arguments)
     try:

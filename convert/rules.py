@@ -8,7 +8,7 @@ together, so that one run shows everything that does not fit.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -47,8 +47,34 @@ class Table:
 
     def knows(self, keys: Iterable[str]) -> bool:
         """Whether every key may stand in the state dict."""
-        patterns = [*self.ignored, *(rule.source for rule in self.rules)]
-        return all(any(_match(pattern, _plain(key)) for pattern in patterns) for key in keys)
+        return all(self.find(key) for key in keys)
+
+    def find(self, key: str) -> tuple[Rule | None, dict[str, str]] | None:
+        """The rule of a key and what its placeholders stand for; no rule if it is ignored, None if it is unknown."""
+        name = _plain(key)
+        for pattern, rule in self._patterns.get(name.count("."), ()):
+            if match := pattern.fullmatch(name):
+                return rule, match.groupdict()
+        return None
+
+    @cached_property
+    def _patterns(self) -> dict[int, list[tuple[re.Pattern, Rule | None]]]:
+        """Patterns with their rules, what is ignored first, by the number of dots, of which a placeholder has none."""
+        found: dict[int, list[tuple[re.Pattern, Rule | None]]] = {}
+        for source, rule in [*((i, None) for i in self.ignored), *((r.source, r) for r in self.rules)]:
+            pattern = re.sub(
+                r"\\\{(\w+)\\\}", r"(?P<\1>[^./]+)", re.escape(source)
+            )  # a slash would be a part of the target
+            found.setdefault(source.count("."), []).append((re.compile(pattern), rule))
+        return found
+
+
+class Misfit(CheckpointError):
+    """A state dict that does not fit, with every problem: ``problems``, a sentence each."""
+
+    def __init__(self, problems: list[str]):
+        super().__init__("; ".join(problems))
+        self.problems = problems
 
 
 class Converted(NamedTuple):
@@ -81,22 +107,22 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
         The variables in float32, and which keys were used and ignored.
 
     Raises:
-        CheckpointError: A key is neither used nor ignored, two keys fill one variable, a variable stays empty, or a
-            shape differs; all such problems are listed.
+        Misfit: A key is neither used nor ignored, two keys fill one variable, a variable stays empty, a shape differs,
+            or numbers are not finite in float32; all such problems are listed. A ``CheckpointError``.
     """
     filled: dict[str, np.ndarray] = {}
     used, ignored, problems = [], [], []
     for key, tensor in tensors.items():
-        name = _plain(key)
-        if any(_match(pattern, name) for pattern in table.ignored):
-            ignored.append(key)
-            continue
-        rule, parts = next(((r, m) for r in table.rules if (m := _match(r.source, name))), (None, None))
-        if rule is None or parts is None:
+        found = table.find(key)
+        if found is None:
             problems.append(f"unexpected key {key} {tensor.shape}")
             continue
+        rule, parts = found
+        if rule is None:
+            ignored.append(key)
+            continue
         axes = LAYOUTS[rule.layout] or tuple(range(tensor.ndim))
-        target = rule.target.format(**parts.groupdict())
+        target = rule.target.format(**parts)
         if target in filled:
             problems.append(f"two keys for {target}, the second is {key}")
         elif tensor.ndim != len(axes):
@@ -105,37 +131,17 @@ def convert(tensors: Mapping[str, np.ndarray], table: Table, abstract: Mapping[s
             filled[target] = tensor.transpose(axes)
             used.append(key)
     shapes = {path: jax.ShapeDtypeStruct(array.shape, np.float32) for path, array in filled.items()}
-    problems += tree_differences(_nest(shapes), abstract)
+    problems += tree_differences(shapes, abstract)
     if problems:
-        raise CheckpointError("; ".join(problems))
-    return Converted(_like(abstract, filled), used, ignored)
+        raise Misfit(problems)
+    with np.errstate(over="ignore"):  # becomes infinite, which is refused
+        leaves = {path: np.ascontiguousarray(filled[path], np.float32) for path in flatten(abstract)}
+    bad = {path: array.size - np.count_nonzero(np.isfinite(array)) for path, array in leaves.items()}
+    if any(bad.values()):
+        raise Misfit([f"{path} has {count} numbers that are not finite" for path, count in bad.items() if count])
+    return Converted(jax.tree.unflatten(jax.tree.structure(abstract), list(leaves.values())), used, ignored)
 
 
 def _plain(key: str) -> str:
     """The key without the parts that ``DataParallel`` adds."""
     return ".".join(part for part in key.split(".") if part != "module")
-
-
-def _match(pattern: str, name: str) -> re.Match | None:
-    return _compiled(pattern).fullmatch(name)
-
-
-@cache
-def _compiled(pattern: str) -> re.Pattern:
-    return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^.]+)", re.escape(pattern)))
-
-
-def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for path, leaf in flat.items():
-        *parents, last = path.split("/")
-        node = tree
-        for part in parents:
-            node = node.setdefault(part, {})
-        node[last] = leaf
-    return tree
-
-
-def _like(abstract: Mapping[str, Any], filled: Mapping[str, np.ndarray]) -> dict[str, Any]:
-    leaves = [np.ascontiguousarray(filled[path], np.float32) for path in flatten(abstract)]
-    return jax.tree.unflatten(jax.tree.structure(abstract), leaves)

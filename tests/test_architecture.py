@@ -174,6 +174,7 @@ def parameters(function) -> list[str]:
 def test_public_signatures():
     assert parameters(ttd_jax.fuse) == [
         "sources",
+        "*misplaced",
         "backbone=None",
         "checkpoint=None",
         "weighting='loss'",
@@ -181,6 +182,7 @@ def test_public_signatures():
         "color='auto'",
         "dtype=None",
         "precision='float32'",
+        "range=None",
         "explain=False",
     ]
     assert parameters(ttd_jax.load_backbone) == ["name=None", "checkpoint=None", "**options"]
@@ -193,7 +195,7 @@ def test_public_signatures():
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 8
+    assert len(keyword_only) == 9
 
 
 def module_name(path: Path) -> str:

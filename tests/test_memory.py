@@ -8,8 +8,9 @@ import pytest
 
 from tests import analytic
 from ttd_jax import Fuser
-from ttd_jax.engine.memory import available_on, available_on_host, needed_memory
+from ttd_jax.engine.memory import available_on, needed_memory
 from ttd_jax.errors import InputError
+from ttd_jax.io.limits import available_on_host
 
 STACK = np.random.default_rng(0).random((3, 2, 40, 50)).astype(np.float32)
 MESSAGE = r"fusing 2 sources of 50 x 40 with analytic needs about \d+\.\d GB of memory, and 0\.0 GB are free: use "

@@ -26,6 +26,7 @@ from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
+from ttd_jax.ops.ranges import Range
 from ttd_jax.options import Color, OnError, Precision, WeightingName, choices
 from ttd_jax.result import FusionResult
 
@@ -34,7 +35,7 @@ bundled_backbone = cache(load_backbone)
 
 def fuse(
     sources: Mapping[str, Source] | Sequence[Source] | np.ndarray,
-    *,
+    *misplaced: Any,
     backbone: Backbone | str | None = None,
     checkpoint: str | os.PathLike | None = None,
     weighting: WeightingName | Weighting = "loss",
@@ -42,6 +43,7 @@ def fuse(
     color: Color = "auto",
     dtype: Any = None,
     precision: Precision = "float32",
+    range: Range | Mapping[str, Range] | None = None,
     explain: bool = False,
 ) -> FusionResult:
     """Fuses registered images of one scene into one.
@@ -51,6 +53,7 @@ def fuse(
             dropped, of uint8, uint16, bool or float in [0, 1]; or paths. A mapping names their roles, such as
             ``visible`` and ``infrared``. The reference, whose metadata is kept, is ``visible`` or ``mri`` if there
             is one, else the first.
+        *misplaced: Nothing; sources that are not in a list end here, and are refused.
         backbone: Name of a network, or what ``load_backbone`` returned; None for the checkpoint's own, and without
             a checkpoint the one in the package.
         checkpoint: Checkpoint folder.
@@ -65,6 +68,8 @@ def fuse(
         dtype: Pixel type of the returned image; None for the deepest among the sources, float32 for radiance.
         precision: ``"bfloat16"`` rounds what the network multiplies to 8 significant bits, for devices that multiply
             such numbers faster; sums, losses, weights and colour stay in float32.
+        range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
+            are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
         explain: Also fuse by the static rule (``result.static``), and put the covariances of weights and losses and
             the terms of the paper's bound for both into ``report["theory"]`` (docs/theory.md).
 
@@ -81,11 +86,15 @@ def fuse(
         >>> fuse([near, far]).image.shape
         (32, 32)
     """
+    if misplaced:
+        raise InputError("the sources are one list or mapping: fuse([first, second]), fuse({'visible': first, ...})")
     if backbone is None or isinstance(backbone, str):
         backbone = bundled_backbone(backbone) if checkpoint is None else load_backbone(backbone, checkpoint)
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
-    fuser = Fuser(backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, precision=precision)
+    fuser = Fuser(
+        backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, precision=precision, range=range
+    )
     return fuser(sources, explain=explain)
 
 
@@ -100,6 +109,7 @@ class Fuser:
         color: As for ``fuse``.
         dtype: As for ``fuse``.
         precision: As for ``fuse``.
+        range: As for ``fuse``.
         tile: Fuse larger images in windows of this many pixels a side, with the same result: one compilation then
             serves images of many sizes. For backbones that look a known distance.
 
@@ -122,6 +132,7 @@ class Fuser:
         color: Color = "auto",
         dtype: Any = None,
         precision: Precision = "float32",
+        range: Range | Mapping[str, Range] | None = None,
         tile: int | None = None,
     ):
         self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
@@ -130,6 +141,7 @@ class Fuser:
         self.dtype = self.backbone.spec.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
         self.precision = precision
+        self._range = range
         network = with_precision(self._model, precision)
         self._programs = Programs(network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile)
 
@@ -233,7 +245,7 @@ class Fuser:
 
     def _read(self, sources: Any) -> "_Job":
         started = time.perf_counter()
-        checked = sources if isinstance(sources, Sources) else check_sources(sources)
+        checked = sources if isinstance(sources, Sources) else check_sources(sources, range=self._range)
         return _Job(stack_sources(checked, self.backbone, self.color), time.perf_counter() - started)
 
     def _launch(self, job: "_Job") -> "_Job":

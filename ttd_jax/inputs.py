@@ -1,5 +1,6 @@
 """From what a caller passes as sources to checked float arrays: the edge where every mistake is caught."""
 
+import difflib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,12 +15,16 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.images import picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, to_float
+from ttd_jax.ops.ranges import Range, check_depths, to_unit
 
 Source: TypeAlias = "ArrayLike | Image.Image | os.PathLike[str]"
 """One source: an array of any library, a Pillow image, or the path of an image."""
 
 REFERENCES = ("visible", "mri", "reference")
 """Roles that make a source the reference, whose metadata, residual and chroma come first."""
+
+KNOWN_ROLES = (*REFERENCES, "infrared", "pet", "spect", "under", "normal", "over", "near", "far", "depth", "rgb")
+"""Roles whose misspellings are noticed; any other name will do too."""
 
 
 @dataclass(frozen=True)
@@ -48,32 +53,45 @@ class Sources:
     remarks: tuple[str, ...] = field(default=())
 
 
-def check_sources(sources: Mapping[str, Source] | Sequence[Source] | np.ndarray) -> Sources:
+def check_sources(
+    sources: Mapping[str, Source] | Sequence[Source] | np.ndarray, *, range: Range | Mapping[str, Range] | None = None
+) -> Sources:
     """Reads and checks sources.
 
     Args:
         sources: Arrays or paths, at least two, as a sequence, a mapping from role to source, or one array
             (M, H, W, C).
+        range: The values that become 0 and 1, of all sources or by role, where these are not the pixel type's.
 
     Raises:
-        InputError: Fewer than two sources, different sizes, a side under 2 pixels, an array that is not (H, W),
-            (H, W, 1), (H, W, 3), these with alpha, or (H, W, 6), a pixel type or range that has no scale, or a file
-            that cannot be read.
+        InputError: Fewer than two sources, different sizes, a 16-bit source of 14 bits or less beside another depth,
+            a side under 2 pixels, an array that is not (H, W), (H, W, 1), (H, W, 3), these with alpha, or (H, W, 6), a
+            pixel type or range that has no scale, a masked array, a misspelt role, or a file that cannot be read.
     """
     roles, given = _named(sources)
     if len(given) < 2:
         raise InputError(f"fusion takes two sources or more; got {len(given)}")
-    read = [_read(role, source) for role, source in zip(roles, given, strict=True)]
+    ranges = _by_role(range, roles)
+    read = [_read(role, source, role in ranges) for role, source in zip(roles, given, strict=True)]
     arrays = [pixels for pixels, _, _ in read]
     remarks = [remark for _, _, found in read for remark in found]
     _check_sizes(roles, arrays)
+    unsaid = {role: pixels for role, pixels in zip(roles, arrays, strict=True) if role not in ranges}
+    remarks += check_depths([*unsaid], [*unsaid.values()], len({pixels.dtype for pixels in arrays}) > 1)
     images = []
     for role, pixels in zip(roles, arrays, strict=True):
-        images.append(to_float(pixels[..., np.newaxis] if pixels.ndim == 2 else pixels))
+        pixels = pixels[..., np.newaxis] if pixels.ndim == 2 else pixels
+        if role in ranges:
+            scaled, clipped = to_unit(pixels, ranges[role], role)
+            images.append(scaled)
+            remarks += clipped
+            continue
+        images.append(to_float(pixels))
         if (spread := float(np.ptp(images[-1]))) < 0.05 and pixels.dtype != bool:
             remarks.append(f"{role} uses {spread:.1%} of the pixel range: stretch it first if that is not meant")
     reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
-    deepest = max((pixels.dtype for pixels in arrays), key=DEPTH_ORDER.index)
+    remarks += _equal_ones(roles, images)
+    deepest = max((_known_type(pixels.dtype) for pixels in arrays), key=DEPTH_ORDER.index)
     return Sources(
         images=tuple(images),
         roles=tuple(roles),
@@ -86,9 +104,41 @@ def check_sources(sources: Mapping[str, Source] | Sequence[Source] | np.ndarray)
     )
 
 
+def _spelled(role: str) -> str:
+    """The role, if it is not nearly a known one."""
+    close = difflib.get_close_matches(role.lower(), KNOWN_ROLES, 1, 0.8) if role.isalpha() else []
+    if close and role not in KNOWN_ROLES:
+        raise InputError(f"unknown role {role}: did you mean {close[0]}? Give another name if not")
+    return role
+
+
+def _by_role(range: Range | Mapping[str, Range] | None, roles: Sequence[str]) -> dict[str, Range]:
+    if range is None:
+        return {}
+    by_role = range if isinstance(range, Mapping) else dict.fromkeys(roles, range)
+    if unknown := by_role.keys() - set(roles):
+        raise InputError(f"ranges are of the sources {', '.join(roles)}; got one of {', '.join(sorted(unknown))}")
+    return dict(by_role)
+
+
+def _known_type(dtype: np.dtype) -> np.dtype:
+    return dtype if dtype in DEPTH_ORDER else np.dtype("uint16")  # numbers that have been given a range
+
+
+def _equal_ones(roles: Sequence[str], images: Sequence[np.ndarray]) -> list[str]:
+    """A remark on every source that equals one before it."""
+    found = []
+    for index, image in enumerate(images):
+        before = zip(roles[:index], images, strict=False)
+        twin = next((r for r, i in before if np.array_equal(i[:1], image[:1]) and np.array_equal(i, image)), None)
+        if twin is not None and np.ptp(image) > 0:
+            found.append(f"{twin} and {roles[index]} are equal in every pixel: is one of them the wrong file?")
+    return found
+
+
 def _named(sources: Any) -> tuple[list[str], list[Any]]:
     if isinstance(sources, Mapping):
-        return [str(role) for role in sources], list(sources.values())
+        return [_spelled(str(role)) for role in sources], list(sources.values())
     if isinstance(sources, (str, os.PathLike)) or not hasattr(sources, "__iter__"):
         raise InputError(f"sources are a list of two or more images, or a mapping from role to image; got {sources!r}")
     shape = getattr(sources, "shape", None)
@@ -99,15 +149,15 @@ def _named(sources: Any) -> tuple[list[str], list[Any]]:
     return [n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)], given
 
 
-def _read(role: str, source: Any) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
+def _read(role: str, source: Any, any_scale: bool) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
     if isinstance(source, (str, os.PathLike)):
         picture = read_image(source)
     elif isinstance(source, Image.Image):
         picture = picture_from_pillow(source, role)
     else:
-        pixels, remarks = as_image(source, role)
+        pixels, remarks = as_image(source, role, any_scale=any_scale)
         return pixels, Metadata(), remarks
-    pixels, remarks = as_image(picture.pixels, role)
+    pixels, remarks = as_image(picture.pixels, role, any_scale=any_scale)
     return pixels, picture.metadata, (*picture.remarks, *remarks)
 
 

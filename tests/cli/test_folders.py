@@ -56,8 +56,8 @@ def test_a_second_run_overwrites_nothing_unless_asked(ttd_jax, checkpoint, folde
     Path("out").mkdir()
     write_image("out/1.png", np.zeros((2, 2), np.uint8))
     done = ttd_jax(*arguments)
-    assert done.out == "out: 1 fused, 4 failed\n"
-    assert "failed: 1: output out/1.png exists already" in done.err
+    assert done.out == "out: 1 fused, 3 failed\n"
+    assert "note: 1 existed already and were kept: --overwrite replaces them" in done.err
     assert read_image("out/1.png").pixels.shape == (2, 2)
     assert ttd_jax(*arguments, "--overwrite").out == "out: 2 fused, 3 failed\n"
     assert read_image("out/1.png").pixels.shape == (6, 8)
@@ -90,7 +90,7 @@ def test_notes_are_gathered(ttd_jax, checkpoint, folders):
         (["vis", "ir", "-o", "vis/1.png"], "output vis/1.png is a file: name a folder, since the sources are folders"),
         (["vis", "ir", "-o", "no/out"], "output folder {here}/no does not exist: create it first"),
         (["vis", "empty", "-o", "out"], "empty holds no images (.png .tif .tiff .jpg .jpeg .bmp .webp)"),
-        (["vis", "-o", "out"], "fusion takes two sources or more; got 1"),
+        (["vis", "-o", "out"], "fusion takes two sources or more; got 1: a folder is many sets"),
         (
             ["vis", "ir", "-o", "out", "--save-static", "out"],
             "output out is also a source or another output: choose another name",

@@ -138,7 +138,7 @@ from ttd_jax.cli import main
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 
-def interrupted(sources):
+def interrupted(sources, **options):
     os.kill(os.getpid(), signal.SIGINT)
     time.sleep(60)
 

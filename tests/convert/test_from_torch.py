@@ -21,7 +21,7 @@ SCRIPT = Path(__file__).parents[2] / "convert" / "from_torch.py"
 
 @pytest.fixture
 def source(tmp_path, ifcnn_variables):
-    return save_legacy(tmp_path / "IFCNN.pth", ifcnn_state_dict(ifcnn_variables))
+    return save_legacy(tmp_path / "IFCNN-MAX.pth", ifcnn_state_dict(ifcnn_variables))
 
 
 def run(capsys, *arguments):
@@ -58,7 +58,7 @@ def test_conversion_is_exact(tmp_path, capsys, ifcnn_variables, layout, prefix):
     jax.tree.map(np.testing.assert_array_equal, dict(backbone.variables), ifcnn_variables)
 
 
-def test_the_default_preset_is_the_authors_choice(tmp_path, capsys, source):
+def test_the_preset_comes_from_the_files_name(tmp_path, capsys, source):
     assert run(capsys, "ifcnn", source, "--output", tmp_path / "out")[0] == 0
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert (manifest["preset"], manifest["config"]) == ("max", {"rule": "max"})
@@ -73,7 +73,7 @@ def test_overwriting_must_be_asked_for(tmp_path, capsys, source):
     assert (output / "manifest.json").read_bytes() == before
     assert run(capsys, "ifcnn", source, "--output", output, "--preset", "sum", "--overwrite")[0] == 0
     assert load_backbone(checkpoint=output).model.rule == "sum"
-    assert sorted(os.listdir(tmp_path)) == ["IFCNN.pth", "out"]
+    assert sorted(os.listdir(tmp_path)) == ["IFCNN-MAX.pth", "out"]
 
 
 def test_bad_usage(tmp_path, capsys, source):
@@ -84,7 +84,7 @@ def test_bad_usage(tmp_path, capsys, source):
     missing = tmp_path / "no" / "out"
     message = failed(capsys, 2, "ifcnn", source, "--output", missing)
     assert message == f"output folder {missing.parent} does not exist: create it first"
-    assert os.listdir(tmp_path) == ["IFCNN.pth"]
+    assert os.listdir(tmp_path) == ["IFCNN-MAX.pth"]
     with pytest.raises(InputError, match=r"backbones are .*; got 'resnet'"):
         convert_file("resnet", source, tmp_path / "out")
 
@@ -120,7 +120,7 @@ def test_hostile_and_broken_files(tmp_path, capsys, source):
     assert message == f"{cut}: ends before its last number: truncated, download it again"
     message = failed(capsys, 3, "ifcnn", tmp_path / "no.pth", "--output", tmp_path / "out")
     assert message == f"{tmp_path / 'no.pth'} cannot be read: No such file or directory"
-    assert sorted(os.listdir(tmp_path)) == ["IFCNN.pth", "b.pth", "c.pth"]
+    assert sorted(os.listdir(tmp_path)) == ["IFCNN-MAX.pth", "b.pth", "c.pth"]
 
 
 def test_a_disk_that_fails_leaves_nothing(tmp_path, capsys, source, monkeypatch):
@@ -130,7 +130,7 @@ def test_a_disk_that_fails_leaves_nothing(tmp_path, capsys, source, monkeypatch)
     monkeypatch.setattr("json.dumps", fail)
     message = failed(capsys, 1, "ifcnn", source, "--output", tmp_path / "out")
     assert message == f"{tmp_path / 'out'}: No space left on device"
-    assert os.listdir(tmp_path) == ["IFCNN.pth"]
+    assert os.listdir(tmp_path) == ["IFCNN-MAX.pth"]
 
 
 def test_as_a_script_from_anywhere_without_pytorch(tmp_path, source):

@@ -157,7 +157,7 @@ def test_the_state_of_an_ordered_dict_is_harmless(save, attributes):
 @pytest.mark.parametrize("name", [("collections", "OrderedDict"), ("torch", "Size")])
 @pytest.mark.parametrize("state", [{"items": 5}, (None, {"items": 5}), ({}, {"__init__": 5})])
 def test_classes_cannot_be_altered(save, name, state):
-    assert "is damaged" in refused(save({"a": Build(Global(*name), state)}))
+    assert "refused: the file tries to alter" in refused(save({"a": Build(Global(*name), state)}))
     assert list(OrderedDict(a=1).items()) == [("a", 1)]
 
 
@@ -267,7 +267,7 @@ def test_many_large_views_share_their_bytes(tmp_path):
 def test_mappings_that_share_mappings(save):
     twice = b"}(" + encode("a") + b"h\x00" + encode("b") + b"h\x00uq\x00"  # a mapping that holds the last one twice
     bomb = Raw(b"}q\x000" + b"0".join([twice] * 40))
-    assert "stands in two places: not a state dict" in refused(save({"deep": bomb}))
+    assert "mappings stand in mappings, more than 16 deep: not a state dict" in refused(save({"deep": bomb}))
 
 
 def test_a_mapping_that_holds_itself(save):

@@ -156,7 +156,7 @@ def refused(path):
     [
         (b"", "is damaged, truncated or no PyTorch file (EOFError): download it again"),
         (b"hello", "is damaged, truncated or no PyTorch file ("),
-        (b"\x89PNG\r\n\x1a\n" + bytes(50), "is damaged, truncated or no PyTorch file ("),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), ": an entry that is not a tensor's storage: not a state dict"),
         (b"\x80\x02}.", ": not a PyTorch file: its first entries are not PyTorch's"),
         (b"\x80\x02K\x05.", ": not a PyTorch file: its first entries are not PyTorch's"),
     ],

@@ -11,7 +11,7 @@ import pytest
 from tests.io.files import RGB8
 from ttd_jax.errors import InputError
 from ttd_jax.io.atomic import atomic_file, atomic_folder, check_output
-from ttd_jax.io.images import WRITABLE, read_image, write_image
+from ttd_jax.io.images import formats, read_image, write_image
 
 NOISE = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)
 
@@ -27,7 +27,7 @@ def full_disk(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
 
 
-@pytest.mark.parametrize("name", [*(f"a{suffix}" for suffix in WRITABLE), "deep.png"])
+@pytest.mark.parametrize("name", [*(f"a{suffix}" for suffix in formats.suffixes(writable=True)), "deep.png"])
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_full_disk_leaves_no_half_file_and_keeps_the_old_one(tmp_path, name, exists):
     path = tmp_path / name

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ttd_jax.backbones import bandnet, cddfuse, ifcnn, illumination, mgdn, piafusion, pyramid, ttdnet
 from ttd_jax.backbones.recipes import recipes_as_data, recipes_of
 from ttd_jax.backbones.spec import Backbone, Spec
-from ttd_jax.errors import CheckpointError, InputError
+from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.checkpoints import load_variables, read_manifest, save_checkpoint
 
 BACKBONES: dict[str, Spec] = {
@@ -116,9 +116,17 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
         model = spec.build(**manifest["config"])
         recipes = recipes_of(manifest, spec.recipes)
     except (TypeError, ValueError, AttributeError) as error:  # an unknown option, or a value not among its choices
-        raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({error}): convert it again") from None
+        reason = shown(str(error))
+        raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({reason}): convert it again") from None
     model = spec.build(**{**manifest["config"], **options})
-    variables = load_variables(folder, spec.abstract(model))
+    try:
+        abstract = spec.abstract(model)
+    except Exception as error:  # whatever a network makes of options that no network has
+        raise CheckpointError(
+            f"the manifest of checkpoint {folder} is damaged (config gives no network: {type(error).__name__}): "
+            "convert it again"
+        ) from None
+    variables = load_variables(folder, abstract)
     return Backbone(spec, model, jax.tree.map(jnp.asarray, variables), recipes, manifest)
 
 

@@ -16,6 +16,7 @@ from ttd_jax import __version__
 from ttd_jax.cli import evaluate, explain, export, fuse, info, metrics, train
 from ttd_jax.errors import CheckpointError, InputError
 
+_LONGEST = 2000  # characters of a message
 COMMANDS = (fuse, explain, evaluate, metrics, export, train, info)
 
 
@@ -31,10 +32,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code; a user's mistake is one line on stderr."""
-    options = build_parser().parse_args(arguments)
-    with suppress(AttributeError):  # not every stream can
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
     try:
+        with suppress(AttributeError):  # not every stream can
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
+        _replace_closed()
+        options = build_parser().parse_args(_advised(arguments))
         code = options.run(options)
         sys.stdout.flush()  # here, where a closed pipe can be told from a failure
         return code
@@ -56,6 +58,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
 
 
+def _replace_closed() -> None:
+    """Gives nowhere to write to where standard output or error was closed (``>&-``): the work is done all the same.
+
+    A file that is opened later would get the closed one's number, and what a library prints would end up in it.
+    """
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", errors="backslashreplace", closefd=False))
+
+
+def _advised(arguments: Sequence[str] | None) -> Sequence[str]:
+    """The arguments.
+
+    Raises:
+        InputError: They begin with an image instead of a subcommand.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    first = arguments[0] if arguments else ""
+    known = {command.__name__.rpartition(".")[2] for command in COMMANDS}
+    if first and not first.startswith("-") and first not in known and (os.sep in first or "." in first or "=" in first):
+        raise InputError(
+            f"expected a command ({', '.join(sorted(known))}) before the images; got {first}: ttd-jax fuse {first} ..."
+        )
+    return arguments
+
+
 def _fail(error: object, code: int) -> int:
-    print(f"ttd-jax: error: {error}", file=sys.stderr)
+    text = str(error)
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+    print(f"ttd-jax: error: {text}", file=sys.stderr)
     return code

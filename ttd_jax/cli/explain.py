@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ttd_jax.cli import runtime
-from ttd_jax.cli.fuse import add_sources, check_files, parse_sources
+from ttd_jax.cli.fuse import add_sources, check_files, parse_sources, refuse_existing
 from ttd_jax.errors import InputError
 from ttd_jax.text import aligned
 
@@ -39,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     add_sources(parser)
     parser.add_argument("-o", "--output", metavar="FIGURE", help="also draw a figure of every step")
     runtime.add_fusion_arguments(parser)
+    runtime.add_reading_arguments(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace an existing figure")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
     runtime.add_arguments(parser)
@@ -54,8 +55,10 @@ def run(options: argparse.Namespace) -> int:
     paths = list(sources.values()) if isinstance(sources, dict) else sources
     if folder := next((path for path in paths if path.is_dir()), None):
         raise InputError(f"{folder} is a folder: name one file for each source")
-    (output,) = check_files([options.output], paths, options.overwrite)
-    checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
+    (output,) = check_files([options.output], paths)
+    # before jax starts: a bad file should not cost seconds
+    checked = check_sources(sources, range=runtime.settle_reading(options))
+    refuse_existing([output], options.overwrite)
     runtime.start_jax(options)
     result = runtime.make_fuser(options)(checked, explain=True)
     if output:

@@ -2,6 +2,7 @@
 
 import argparse
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,4 +67,6 @@ def run(options: argparse.Namespace) -> int:
     print(
         f"{options.output}: takes {', '.join(about['takes'])}, returns {returns}; for {', '.join(about['platforms'])}"
     )
+    if options.channels == 1:
+        print("ttd-jax: note: takes grey sources; for colour ones export with --channels 3", file=sys.stderr)
     return 0

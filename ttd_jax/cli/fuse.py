@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections import Counter
@@ -13,6 +14,7 @@ from ttd_jax.cli import runtime
 from ttd_jax.errors import InputError
 
 _MOST_NOTES = 10  # of a folder run
+_LONG = 20_000_000  # pixels of all sources
 
 _EPILOG = """examples:
   ttd-jax fuse near.png far.png -o fused.png
@@ -34,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
     add_sources(parser)
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
     runtime.add_fusion_arguments(parser)
+    runtime.add_reading_arguments(parser)
     parser.add_argument(
         "--tile",
         type=int,
@@ -68,7 +71,8 @@ def run(options: argparse.Namespace) -> int:
         files = [str(path) for path in paths if not path.is_dir()]
         raise InputError(f"folders go together with folders; got the folder {folders[0]} and the file {files[0]}")
     if len(paths) < 2:
-        raise InputError("fusion takes two sources or more; got 1")
+        hint = f": a folder is many sets, one set of all its images is {folders[0]}/*" if folders else ""
+        raise InputError(f"fusion takes two sources or more; got 1{hint}")
     return _run_folders(options, sources, paths) if folders else _run_files(options, sources, paths)
 
 
@@ -78,7 +82,9 @@ def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
     Raises:
         InputError: Some have a role and some have none, or a role comes twice.
     """
-    matches = [None if Path(a).exists() else re.fullmatch(r"([A-Za-z]\w*)=(.+)", a) for a in arguments]
+    matches = [
+        None if os.path.lexists(a.partition("\0")[0]) else re.fullmatch(r"([A-Za-z]\w*)=(.+)", a) for a in arguments
+    ]
     if not any(matches):
         return [Path(argument) for argument in arguments]
     roles = {m[1]: Path(m[2]) for m in matches if m}
@@ -92,8 +98,11 @@ def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
 def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     from ttd_jax.inputs import check_sources
 
-    outputs = check_files([options.output, options.save_weights, options.save_static], paths, options.overwrite)
-    checked = check_sources(sources)  # before jax starts: a bad file should not cost seconds
+    outputs = check_files([options.output, options.save_weights, options.save_static], paths)
+    # before jax starts: a bad file should not cost seconds
+    checked = check_sources(sources, range=runtime.settle_reading(options))
+    refuse_existing(outputs, options.overwrite)
+    _announce(checked)
     fuser, static = _make_fusers(options)
     report = _write(fuser(checked), static and static(checked), outputs, options.overwrite)
     _tell(report, options.json)
@@ -104,27 +113,30 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     from rich.console import Console
     from rich.progress import track
 
+    from ttd_jax.io.atomic import remove_leavings
     from ttd_jax.io.folders import match_stems
 
+    if twice := next((path for path in paths if list(map(_real, paths)).count(_real(path)) > 1), None):
+        raise InputError(f"the folder {twice} comes twice: every image would be fused with itself")
     sets = match_stems(paths)
     folders = _check_folders(options, paths)
     fusers = _make_fusers(options)
-    for folder in folders:
-        if folder is not None:
-            folder.mkdir(exist_ok=True)
+    for folder in filter(None, folders):
+        folder.mkdir(exist_ok=True)
+        remove_leavings(folder)
     failures = [f"{stem}: missing in {', '.join(map(str, lacking))}" for stem, lacking in sets.incomplete.items()]
     notes: Counter[str] = Counter()
+    done = 0
     console = Console(stderr=True)
     wanted: dict[str, tuple[Any, list[Path | None]]] = {}
     for stem, files in sets.complete.items():
         suffix = ".tif" if files[0].suffix.lower() in (".tif", ".tiff") else ".png"
         outputs = [None if folder is None else folder / f"{stem}{suffix}" for folder in folders]
         one = dict(zip(sources, files, strict=True)) if isinstance(sources, dict) else files
-        try:
-            _refuse_existing(outputs, options.overwrite)
+        if options.overwrite or outputs[0] is None or not outputs[0].exists():  # the image is written last
             wanted[stem] = one, outputs
-        except InputError as error:
-            failures.append(f"{stem}: {error}")
+        elif lacking := [str(path) for path in outputs if path is not None and not path.exists()]:
+            failures.append(f"{stem}: {outputs[0]} exists already without {', '.join(lacking)}: pass --overwrite")
     fuser, static = fusers
     with closing(fuser.stream((one for one, _ in wanted.values()), errors="yield")) as results:
         pairs = zip(wanted.items(), results, strict=False)  # the shorter one ends the other
@@ -133,10 +145,11 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
             try:
                 if isinstance(result, Exception):
                     raise result
-                report = _write(result, static and static(one), outputs, options.overwrite)
+                report = _write(result, static and static(one), outputs, overwrite=True)
             except (InputError, OSError) as error:
                 failures.append(f"{stem}: {error}")
                 continue
+            done += 1
             notes.update(report["remarks"])
             if options.json:
                 _tell(report, True)
@@ -146,10 +159,21 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
         print(f"ttd-jax: note: {len(notes) - _MOST_NOTES} more notes, see --json", file=sys.stderr)
     for failure in failures:
         print(f"ttd-jax: failed: {failure}", file=sys.stderr)
-    done = len(sets.complete) + len(sets.incomplete) - len(failures)
+    kept = len(sets.complete) + len(sets.incomplete) - len(failures) - done
+    if kept:
+        print(f"ttd-jax: note: {kept} existed already and were kept: --overwrite replaces them", file=sys.stderr)
     if not options.json:
         print(f"{options.output}: {done} fused, {len(failures)} failed")
     return 1 if failures else 0
+
+
+def _announce(checked: Any) -> None:
+    """A line before a long silence."""
+    height, width = checked.images[0].shape[:2]
+    if len(checked.images) * height * width > _LONG and sys.stderr.isatty():
+        print(
+            f"ttd-jax: fusing {len(checked.images)} sources of {width} x {height}, which takes a while", file=sys.stderr
+        )
 
 
 def _make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
@@ -180,11 +204,11 @@ def _write(result: Any, plain: Any, outputs: list[Path | None], overwrite: bool)
     return {"output": str(output), **result.report}
 
 
-def check_files(names: list[str | None], paths: list[Path], overwrite: bool) -> list[Path | None]:
+def check_files(names: list[str | None], paths: list[Path]) -> list[Path | None]:
     """Output files, those that are asked for, checked before anything is computed.
 
     Raises:
-        InputError: One can not be written, exists already, or is a source or another output.
+        InputError: One can not be written, or is a source or another output.
     """
     from ttd_jax.io.atomic import check_output
     from ttd_jax.io.images import check_writable
@@ -193,7 +217,7 @@ def check_files(names: list[str | None], paths: list[Path], overwrite: bool) -> 
     for path in filter(None, outputs):
         if path.is_dir():
             raise InputError(f"output {path} is a folder: name a file, since the sources are files")
-        check_output(check_writable(path), overwrite)
+        check_output(check_writable(path), overwrite=True)
     _refuse_clashes(outputs, paths)
     return outputs
 
@@ -212,14 +236,24 @@ def _check_folders(options: argparse.Namespace, paths: list[Path]) -> list[Path 
 
 
 def _refuse_clashes(outputs: list[Path | None], paths: list[Path]) -> None:
-    taken = {path.resolve() for path in paths}
+    taken = {_real(path) for path in paths}
     for output in filter(None, outputs):
-        if output.resolve() in taken:
+        if _real(output) in taken:
             raise InputError(f"output {output} is also a source or another output: choose another name")
-        taken.add(output.resolve())
+        taken.add(_real(output))
 
 
-def _refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
+def _real(path: Path) -> str:
+    """The file or folder that is meant, through links; of a link to itself, that link."""
+    return os.path.realpath(str(path).partition("\0")[0])
+
+
+def refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
+    """Refuses to replace files; asked last, so that every other mistake is told first.
+
+    Raises:
+        InputError: One exists and ``overwrite`` is false.
+    """
     from ttd_jax.io.atomic import check_output
 
     for output in filter(None, outputs):

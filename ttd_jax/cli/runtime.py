@@ -54,6 +54,42 @@ def add_fusion_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say how source files are read."""
+    parser.add_argument(
+        "--range",
+        nargs=2,
+        action="append",
+        metavar=("LOW", "HIGH"),
+        help="the values that become black and white, of every source or of one: --range 0 4095 for 12 bits in 16, "
+        "--range mri=0 4095 for one source; can come repeatedly",
+    )
+    parser.add_argument(
+        "--max-pixels", type=int, metavar="N", help="read pictures of up to N pixels (default: 178956970)"
+    )
+
+
+def settle_reading(options: argparse.Namespace) -> Any:
+    """The ranges that are meant, for ``check_sources``; the limit of pixels is set for this process.
+
+    Raises:
+        InputError: A number is none, or a source has two ranges.
+    """
+    if options.max_pixels is not None:
+        os.environ["TTD_JAX_MAX_PIXELS"] = str(options.max_pixels)
+    found: dict[str, tuple[float, float]] = {}
+    for first, second in options.range or ():
+        source, _, low = first.rpartition("=")
+        try:
+            limits = float(low), float(second)
+        except ValueError:
+            raise InputError(f"--range takes two numbers, such as 0 4095 or mri=0 4095; got {first} {second}") from None
+        if source in found or (found and "" in {source, *found}):
+            raise InputError("give --range once for all sources, or once for each of some")
+        found[source] = limits
+    return found.get("", found or None)
+
+
 def _channel(text: str) -> Any:
     if text in ("mean", "auto"):
         return text
@@ -82,6 +118,7 @@ def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
         "recipe": options.recipe,
         "color": options.color,
         "precision": options.precision,
+        "range": settle_reading(options) if hasattr(options, "range") else None,
     } | settled
     backbone = wanted.pop("backbone", None) or load_backbone(options.backbone, options.checkpoint)
     return Fuser(backbone, **wanted)

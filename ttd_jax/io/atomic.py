@@ -1,13 +1,18 @@
 """Files and folders that appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
 import os
+import re
 import shutil
+import socket
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ttd_jax.errors import InputError
+
+_LEFT = re.compile(r"\..{0,32}-[0-9a-f]{8}-(\d+)-[a-z0-9_]{8}(\.\w+)?")
 
 
 def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
@@ -17,6 +22,8 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
         InputError: It exists and ``overwrite`` is false, or its folder is missing or not writable.
     """
     path = Path(path)
+    if "\0" in str(path):
+        raise InputError(f"no file can be called {str(path)!r}: choose another name")
     if path.exists() and not overwrite:
         raise InputError(f"output {path} exists already: choose another name or pass --overwrite (overwrite=True)")
     folder = path.absolute().parent
@@ -71,8 +78,33 @@ def atomic_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[
 
 
 def _hidden(name: str) -> str:
-    """Start of a temporary name beside one of this name, short enough where that one just fits."""
-    return f".{name[:32]}-"
+    """Start of a temporary name beside one of this name, short enough where that one just fits; says whose it is."""
+    return f".{name[:32]}-{_machine()}-{os.getpid()}-"
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(socket.gethostname().encode()):08x}"
+
+
+def remove_leavings(folder: Path) -> int:
+    """Removes temporary files that killed processes of this machine left in a folder; how many there were."""
+    count = 0
+    for path in folder.glob(f".*-{_machine()}-*"):
+        found = _LEFT.fullmatch(path.name)
+        if found and path.is_file() and not _is_running(int(found[1])):
+            path.unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _umask() -> int:

@@ -6,9 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ttd_jax.errors import InputError
-
-READABLE = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp")
-"""Endings that make a file in a folder count as an image."""
+from ttd_jax.io.images import formats
 
 
 class FileSets(NamedTuple):
@@ -51,10 +49,10 @@ def _by_stem(folder: Path) -> dict[str, Path]:
         raise InputError(f"{folder} is not a folder: expected folders of images")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in READABLE and not path.name.startswith("."):
+        if path.is_file() and path.suffix.lower() in formats.suffixes() and not path.name.startswith("."):
             if path.stem in found:
                 raise InputError(f"{found[path.stem]} and {path.name} have the same stem: keep one of them")
             found[path.stem] = path
     if not found:
-        raise InputError(f"{folder} holds no images ({' '.join(READABLE)})")
+        raise InputError(f"{folder} holds no images ({' '.join(formats.suffixes())})")
     return found

@@ -1,122 +1,89 @@
 """Pictures on disk: pixels in their own depth, upright, with the metadata that should survive.
 
-PNG, TIFF, JPEG, BMP and WebP are read and written; whatever else Pillow opens is read. 16-bit PNG goes through
-imagecodecs and TIFF through tifffile, since Pillow reduces 16-bit colour to 8 bit.
+Formats are records (``ttd_jax.io.formats``): PNG, TIFF, JPEG, BMP and WebP are read and written, some others that
+Pillow opens are read. What a file says of its size is looked at before its pixels are read (``ttd_jax.io.limits``).
 """
 
 import os
-import warnings
-from dataclasses import dataclass
+import stat
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from ttd_jax.errors import InputError
+from ttd_jax.io import formats, pillow
 from ttd_jax.io.atomic import atomic_file
-from ttd_jax.io.metadata import Metadata, read_metadata, upright
-from ttd_jax.io.png import is_deep_png, read_deep_png, write_deep_png
-from ttd_jax.io.tiff import is_tiff, read_tiff, read_tiff_metadata, write_tiff
+from ttd_jax.io.formats import Picture
+from ttd_jax.io.limits import check_declared
+from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.pillow import picture_from_pillow
+from ttd_jax.io.png import PNG
+from ttd_jax.io.tiff import TIFF
 from ttd_jax.ops.pixels import from_float, to_float
 
-WRITABLE = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".webp")
-"""Endings of the file names that can be written."""
+for _form in (PNG, TIFF, pillow.JPEG, pillow.BMP, pillow.WEBP):
+    formats.register(_form)
 
-_JPEG = {"quality": 95, "subsampling": 0}
-_OPTIONS: dict[str, dict[str, Any]] = {".jpg": _JPEG, ".jpeg": _JPEG, ".webp": {"lossless": True}}
+__all__ = ["Picture", "check_writable", "picture_from_pillow", "read_image", "stored_dtype", "write_image"]
 
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture as read.
-
-    Attributes:
-        pixels: (H, W) or (H, W, C), upright; bool, uint8, uint16 or whatever a scientific file holds.
-        metadata: EXIF and ICC profile.
-        remarks: Sentences on anything that was done to the pixels.
-    """
-
-    pixels: np.ndarray
-    metadata: Metadata
-    remarks: tuple[str, ...] = ()
+_LONGEST_REASON = 200
 
 
 def read_image(path: str | os.PathLike) -> Picture:
     """A picture from a file.
 
     Args:
-        path: PNG, TIFF, JPEG, BMP, WebP, or another format that Pillow opens.
+        path: PNG, TIFF, JPEG, BMP, WebP, GIF, PPM, JPEG 2000, AVIF or a format that was registered.
 
     Returns:
         Its pixels without loss of depth, EXIF orientation applied.
 
     Raises:
-        InputError: The file is missing, empty, truncated, or not an image.
+        InputError: The file is missing, empty, truncated, damaged, not an image, or says it is larger than the limit
+            or the memory.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder: expected an image file (folders go together with folders)")
-    try:
-        with path.open("rb") as file:
-            start = file.read(32)
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    start = _start(path)
     if not start:
         raise InputError(f"{path} is empty: expected an image file")
+    form = formats.by_content(start)
+    if form is None and (advice := formats.advice(path)):
+        raise InputError(f"{path} is {advice}")
+    form = form or pillow.other()
     try:
-        return _read(path, start)
-    except (InputError, MemoryError):
+        check_declared(path, form.declared(path))
+        picture = form.read(path)
+    except InputError:
         raise
+    except MemoryError:
+        raise InputError(f"{path} does not fit in memory: use a smaller picture, or parts of it") from None
     except Exception as error:  # every codec has its own kinds
         reason = "" if isinstance(error, LookupError) else str(error).strip()
-        reason = reason.splitlines()[0] if reason else type(error).__name__
+        reason = reason.splitlines()[0][:_LONGEST_REASON] if reason else type(error).__name__
         raise InputError(f"{path} is damaged, truncated or no image: {reason}") from None
+    if not picture.pixels.size:
+        raise InputError(f"{path} is damaged, truncated or no image: it holds no pixels")
+    return picture
 
 
-def _read(path: Path, start: bytes) -> Picture:
-    """Pixels by tifffile or imagecodecs where Pillow would lose depth, else by Pillow."""
-    if is_tiff(start):
-        pixels, remarks = read_tiff(path)
-        metadata, orientation, lost = read_tiff_metadata(path)
-        return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
-    with _open(path) as image:
-        if not is_deep_png(start):
-            return picture_from_pillow(image, path.name)
-        metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
-    return Picture(upright(read_deep_png(path), orientation), metadata, tuple(lost))
-
-
-def picture_from_pillow(image: Image.Image, name: str) -> Picture:
-    """A picture that Pillow has opened, as ``read_image`` gives it; ``name`` is for the remarks."""
-    image.load()  # which turns a TIFF upright
-    metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
-    pixels, remarks = _pillow_pixels(image, name)
-    return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
-
-
-def _open(path: Path) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Pillow thinks of large pictures and damaged metadata
-        try:
-            return Image.open(path)
-        except UnidentifiedImageError:
-            raise InputError(f"{path} is no image: expected PNG, TIFF, JPEG, BMP or WebP") from None
-
-
-def _pillow_pixels(image: Image.Image, name: str) -> tuple[np.ndarray, list[str]]:
-    """Pixels of an 8-bit picture: palettes resolved, CMYK and the like turned into RGB; and remarks on that."""
-    remarks = []
-    if (frames := getattr(image, "n_frames", 1)) > 1:
-        remarks.append(f"{name} has {frames} frames: the first was used")
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.mode == "PA" or "transparency" in image.info else "RGB")
-    elif image.mode == "I" and image.format == "PPM":  # 16-bit grey, which Pillow widens
-        return np.asarray(image).astype(np.uint16), remarks
-    elif image.mode not in ("1", "L", "LA", "RGB", "RGBA", "I;16", "I;16B", "I", "F"):
-        remarks.append(f"{name} is {image.mode}: converted to RGB")
-        image = image.convert("RGB")
-    return np.asarray(image), remarks
+def _start(path: Path) -> bytes:
+    """The first bytes of a file, if it is one."""
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISREG(kind):
+            with path.open("rb") as file:
+                start = file.read(32)
+    except OSError as error:
+        if str(path).startswith(("http:/", "https:/", "ftp:/")):
+            raise InputError(f"{path} is {formats.advice(path)}") from None
+        raise InputError(f"cannot read {path}: {error.strerror or error}") from None
+    except ValueError:  # a NUL in the name
+        raise InputError(f"cannot read {str(path)!r}: no file can have this name") from None
+    if stat.S_ISDIR(kind):
+        raise InputError(f"{path} is a folder: expected an image file (folders go together with folders)")
+    if not stat.S_ISREG(kind):
+        raise InputError(f"{path} is a pipe or device: expected an image file, so save it as one first")
+    return start
 
 
 def check_writable(path: str | os.PathLike) -> Path:
@@ -126,19 +93,19 @@ def check_writable(path: str | os.PathLike) -> Path:
         InputError: It does not.
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITABLE:
-        raise InputError(f"cannot write {path.name}: the name ends in one of {' '.join(WRITABLE)}")
+    form = formats.by_suffix(path)
+    if form is None or form.write is None:
+        raise InputError(
+            f"cannot write {path.name}: the name ends in one of {' '.join(formats.suffixes(writable=True))}"
+        )
     return path
 
 
 def stored_dtype(path: str | os.PathLike, dtype: np.dtype | str) -> np.dtype:
     """The pixel type a file of this name holds: 8 bit for JPEG, BMP and WebP, 16 for floats in PNG."""
-    dtype, suffix = np.dtype(dtype), Path(path).suffix.lower()
-    if suffix in (".tif", ".tiff"):
-        return np.dtype("float32") if dtype == np.float64 or dtype == np.float16 else dtype
-    if suffix == ".png":
-        return np.dtype("uint16") if dtype.kind == "f" else dtype
-    return np.dtype("uint8")
+    form = formats.by_suffix(check_writable(path))
+    assert form is not None
+    return form.depth(np.dtype(dtype))
 
 
 def write_image(
@@ -167,15 +134,7 @@ def write_image(
         pixels = from_float(image, dtype)
     else:
         pixels = image if image.dtype == dtype else from_float(to_float(image), dtype)
+    form = formats.by_suffix(path)
+    assert form is not None and form.write is not None  # as checked
     with atomic_file(path, overwrite) as temporary:
-        suffix = path.suffix.lower()
-        if suffix in (".tif", ".tiff"):
-            write_tiff(temporary, pixels, metadata)
-        elif dtype == np.uint16:
-            write_deep_png(temporary, pixels, metadata)
-        else:
-            options = dict(_OPTIONS.get(suffix, {}))
-            if suffix != ".bmp":
-                options["exif"] = metadata.exif or b""
-                options["icc_profile"] = metadata.icc_for(pixels)
-            Image.fromarray(pixels).save(temporary, **options)
+        form.write(temporary, pixels, metadata)

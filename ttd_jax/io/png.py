@@ -1,4 +1,4 @@
-"""16-bit PNG: pixels by imagecodecs and metadata chunks by hand, since no library writes both."""
+"""PNG: 8 bits by Pillow; 16 bits by imagecodecs with metadata chunks by hand, since no library writes both."""
 
 import struct
 import zlib
@@ -7,19 +7,40 @@ from pathlib import Path
 import imagecodecs
 import numpy as np
 
-from ttd_jax.io.metadata import Metadata
+from ttd_jax.io import pillow
+from ttd_jax.io.formats import Format, Picture
+from ttd_jax.io.limits import Declared
+from ttd_jax.io.metadata import Metadata, read_metadata, upright
 
 _SIGNATURE_AND_HEADER = 8 + 25  # the IHDR chunk: 13 bytes of data, 12 around them
 
 
-def is_deep_png(start: bytes) -> bool:
-    """Whether the first bytes of a file are those of a PNG with 16 bits per channel."""
-    return start.startswith(b"\x89PNG\r\n\x1a\n") and start[24:25] == b"\x10"
+_DEPTH = 24  # where the header says how many bits a sample has
 
 
-def read_deep_png(path: Path) -> np.ndarray:
-    """The pixels, uint16."""
-    return imagecodecs.png_decode(path.read_bytes())
+def _declared(path: Path) -> Declared:
+    found = pillow.declared(path, formats=["PNG"])
+    return found._replace(itemsize=2) if _is_deep(path) else found
+
+
+def _is_deep(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_DEPTH + 1)[_DEPTH:] == b"\x10"
+
+
+def _read(path: Path) -> Picture:
+    if not _is_deep(path):
+        return pillow.read(path, formats=["PNG"])
+    with pillow.open_image(path, ["PNG"]) as image:
+        metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+    return Picture(upright(imagecodecs.png_decode(path.read_bytes()), orientation), metadata, tuple(lost))
+
+
+def _write(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
+    if pixels.dtype == np.uint16:
+        write_deep_png(path, pixels, metadata)
+    else:
+        pillow.write(path, pixels, metadata, format="PNG")
 
 
 def write_deep_png(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
@@ -35,3 +56,14 @@ def write_deep_png(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+PNG = Format(
+    name="PNG",
+    suffixes=(".png",),
+    owns=lambda start: start.startswith(b"\x89PNG\r\n\x1a\n"),
+    declared=_declared,
+    read=_read,
+    depth=lambda dtype: np.dtype("uint16") if dtype.kind == "f" else dtype,
+    write=_write,
+)

@@ -1,8 +1,10 @@
 """TIFF by tifffile: any depth, and EXIF, which tifffile leaves to its caller."""
 
 import logging
+import math
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -11,21 +13,42 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.metadata import Metadata, as_written, directories, read_metadata
+from ttd_jax.io.formats import Format, Picture
+from ttd_jax.io.limits import Declared
+from ttd_jax.io.metadata import Metadata, as_written, directories, read_metadata, upright
 
 logging.getLogger("tifffile").addHandler(logging.NullHandler())  # a damaged file is one line of ours, not its log too
 
 _PLAIN = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB)
 _OTHER = {PHOTOMETRIC.SEPARATED: ("CMYK", 4), PHOTOMETRIC.YCBCR: ("YCbCr", 3), PHOTOMETRIC.CIELAB: ("LAB", 3)}
+_SEGMENTS = {False: (273, 279), True: (324, 325)}  # tags of offsets and byte counts, of strips and of tiles
+_LARGE_TILE = 2**24  # pixels
+_TAIL, _END_OF_JPEG = 64, b"\xff\xd9"
 _ENTRY = 12  # bytes of a tag in a classic TIFF directory
 
 
-def is_tiff(start: bytes) -> bool:
+def _is_tiff(start: bytes) -> bool:
     """Whether the first bytes of a file are those of a TIFF or BigTIFF."""
     return start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
-def read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
+def _declared(path: Path) -> Declared:
+    """What the first page says of its picture, or of one of its tiles if that is larger."""
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        height, width, channels = page.imagelength, page.imagewidth, page.samplesperpixel * page.imagedepth
+        if page.is_tiled and page.tilelength * page.tilewidth > max(height * width, _LARGE_TILE):
+            height, width, channels = page.tilelength, page.tilewidth, channels * page.tiledepth
+        return Declared(height, width, channels, max(int(np.max(page.bitspersample)) // 8, 1))
+
+
+def _read(path: Path) -> Picture:
+    pixels, remarks = _read_pixels(path)
+    metadata, orientation, lost = _read_metadata(path)
+    return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
+
+
+def _read_pixels(path: Path) -> tuple[np.ndarray, list[str]]:
     """The pixels of the first page, channels last, grey or RGB, and remarks on what was done to them."""
     remarks = []
     with tifffile.TiffFile(path) as tiff:
@@ -33,7 +56,8 @@ def read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
         if len(tiff.pages) > 1:
             remarks.append(f"{path.name} has {len(tiff.pages)} pages: the first was used")
         if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and "BitsPerSample" not in page.tags:
-            raise InputError(f"{path} is damaged or truncated: it does not say how deep its pixels are")
+            raise InputError(f"{path} is damaged, truncated or no image: it does not say how deep its pixels are")
+        _check_segments(page, tiff.filehandle, path)
         pixels = page.asarray()
         if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
             pixels = np.moveaxis(pixels, 0, -1)
@@ -48,6 +72,44 @@ def read_tiff(path: Path) -> tuple[np.ndarray, list[str]]:
         if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "ub":
             pixels = ~pixels
     return pixels, remarks
+
+
+def _check_segments(page: tifffile.TiffPage, file: Any, path: Path) -> None:
+    """Refuses a page whose strips or tiles are not those of its picture: tifffile reads missing ones as 0.
+
+    Raises:
+        InputError: There are more or fewer of them than its size asks for, one lies outside the file, one that is
+            not compressed is shorter than its rows, or a JPEG has no end.
+    """
+    offsets, counts = np.array(page.dataoffsets, object), np.array(page.databytecounts, object)
+    expected, what = math.prod(page.chunked), "tiles" if page.is_tiled else "strips"
+    named = [page.tags[tag].count for tag in _SEGMENTS[page.is_tiled] if tag in page.tags]
+    wrong = [count for count in (*named, len(offsets), len(counts)) if count != expected]  # tifffile cuts what is more
+    if wrong:
+        raise InputError(
+            f"{path} is damaged: its {page.imagewidth} x {page.imagelength} pixels are {expected} {what}, and it has "
+            f"{wrong[0]}"
+        )
+    if np.any(offsets < 1) or np.any(counts < 1) or np.any(offsets + counts > file.size):
+        raise InputError(
+            f"{path} is damaged, truncated or no image: {what} are missing, or lie beyond the end of the file"
+        )
+    if page.compression == COMPRESSION.NONE and not page.is_tiled and isinstance(page.bitspersample, int):
+        samples = page.samplesperpixel if page.planarconfig == PLANARCONFIG.CONTIG else 1
+        row = -(-page.imagewidth * samples * page.bitspersample // 8)
+        rows = np.resize(_rows(page.imagelength, page.rowsperstrip), expected)
+        if np.any(counts < rows * row) or (expected == 1 and counts[0] >= (rows[0] + 1) * row):
+            raise InputError(f"{path} is damaged: its strips do not have the bytes of {page.imagelength} rows")
+    if page.compression == COMPRESSION.JPEG:
+        for offset, count in zip(offsets, counts, strict=True):
+            file.seek(offset + max(count - _TAIL, 0))
+            if not file.read(min(count, _TAIL)).rstrip(b"\0").endswith(_END_OF_JPEG):
+                raise InputError(f"{path} is damaged, truncated or no image: a JPEG in it has no end")
+
+
+def _rows(height: int, per_strip: int) -> np.ndarray:
+    """How many rows each strip has."""
+    return np.minimum(per_strip, height - np.arange(0, height, per_strip))
 
 
 def _as_rgb(pixels: np.ndarray, page: tifffile.TiffPage, path: Path, remarks: list[str]) -> np.ndarray:
@@ -65,7 +127,7 @@ def _as_rgb(pixels: np.ndarray, page: tifffile.TiffPage, path: Path, remarks: li
     return np.asarray(Image.frombytes(mode, size, pixels.tobytes()).convert("RGB"))
 
 
-def read_tiff_metadata(path: Path) -> tuple[Metadata, int, list[str]]:
+def _read_metadata(path: Path) -> tuple[Metadata, int, list[str]]:
     """As ``read_metadata``; a TIFF's first directory is itself EXIF, also where Pillow cannot read the pixels."""
     with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
 
@@ -78,7 +140,7 @@ def read_tiff_metadata(path: Path) -> tuple[Metadata, int, list[str]]:
         return read_metadata(open_exif)
 
 
-def write_tiff(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
+def _write(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
     """A losslessly compressed grey or RGB file of the pixels' own depth, with ICC profile and EXIF."""
     tifffile.imwrite(
         path,
@@ -121,3 +183,10 @@ def _entries(directory: bytes) -> dict[int, bytes]:
     (count,) = struct.unpack_from("<H", directory)
     entries = [directory[2 + i * _ENTRY : 2 + (i + 1) * _ENTRY] for i in range(count)]
     return {struct.unpack_from("<H", entry)[0]: entry for entry in entries}
+
+
+def _depth(dtype: np.dtype) -> np.dtype:
+    return np.dtype("float32") if dtype in (np.dtype("float64"), np.dtype("float16")) else dtype
+
+
+TIFF = Format("TIFF", (".tif", ".tiff"), _is_tiff, _declared, _read, _depth, _write)

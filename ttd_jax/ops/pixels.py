@@ -16,7 +16,9 @@ _ROUNDING = 1e-6  # how far a float may lie outside of [0, 1]: filters and resiz
 _FULL_SCALE = {np.dtype("uint8"): 255, np.dtype("uint16"): 65535}
 
 
-def as_image(image: Any, name: str, *, smallest: int = 2) -> tuple[np.ndarray, tuple[str, ...]]:
+def as_image(
+    image: Any, name: str, *, smallest: int = 2, any_scale: bool = False
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """One image as every part of the package reads it, and what was done to it, in sentences.
 
     Nothing is scaled here (see :func:`to_float`), and an array that needs nothing is not copied.
@@ -27,6 +29,7 @@ def as_image(image: Any, name: str, *, smallest: int = 2) -> tuple[np.ndarray, t
             may lie a rounding error outside: within 1e-6 they are moved to 0 or 1.
         name: What errors and remarks call it.
         smallest: Least number of pixels to a side.
+        any_scale: Take numbers of any type and range, whose scale the caller knows.
 
     Returns:
         Pixels of their own type in native byte order, ``(H, W)`` or ``(H, W, C)`` with C one of 1, 3 and 6; remarks.
@@ -54,6 +57,8 @@ def as_image(image: Any, name: str, *, smallest: int = 2) -> tuple[np.ndarray, t
         remarks.append(f"{name}: alpha was dropped")
         pixels = pixels[..., 0] if pixels.shape[-1] == 2 else pixels[..., :3]
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+    if any_scale:
+        return pixels, tuple(remarks)
     try:
         return _within_range(pixels), tuple(remarks)
     except InputError as error:

@@ -1,0 +1,260 @@
+"""Everyday mistakes: each is refused, or said where it cannot be missed."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ttd_jax import fuse
+from ttd_jax.errors import InputError
+from ttd_jax.inputs import check_sources
+from ttd_jax.io.images import read_image, write_image
+
+RNG = np.random.default_rng(0)
+TWELVE = RNG.integers(0, 4096, (16, 20), dtype=np.uint16)
+TWELVE[0, 0] = 4095
+EIGHT = RNG.integers(0, 256, (16, 20), dtype=np.uint8)
+FULL = RNG.integers(0, 65536, (16, 20), dtype=np.uint16)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, pixels in {"mri.tif": TWELVE, "pet.png": EIGHT, "a.png": EIGHT, "b.png": 255 - EIGHT}.items():
+        write_image(name, pixels)
+    return tmp_path
+
+
+def refused(ttd_jax, *arguments):
+    done = ttd_jax(*arguments)
+    assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
+    return done.err.removeprefix("ttd-jax: error: ").rstrip()
+
+
+def test_twelve_bits_beside_eight_are_refused(ttd_jax, place, checkpoint):
+    message = refused(ttd_jax, "fuse", "mri=mri.tif", "pet=pet.png", "-o", "o.png", "--checkpoint", checkpoint)
+    assert message == (
+        "mri has 16 bits and uses values up to 4095 of 65535, beside a source of another depth, where it would all but "
+        "vanish: if it has 12 bits say --range mri=0 4095 (range={'mri': (0, 4095)}); if it is that dark, 0 65535"
+    )
+
+
+def test_a_range_makes_them_whole(ttd_jax, place, checkpoint):
+    arguments = ["fuse", "mri=mri.tif", "pet=pet.png", "-o", "o.tif", "--checkpoint", checkpoint, "--json"]
+    done = ttd_jax(*arguments, "--range", "mri=0", "4095")
+    assert (done.code, json.loads(done.out)["remarks"]) == (0, [])
+    expected = fuse({"mri": (TWELVE / 4095).astype(np.float32), "pet": EIGHT}, checkpoint=checkpoint, dtype="uint16")
+    assert np.abs(read_image("o.tif").pixels.astype(int) - expected.image).max() <= 1
+
+
+def test_ranges_scale_clip_and_say_so():
+    checked = check_sources([TWELVE, FULL], range={"source 1": (1000, 3000)})
+    expected = np.clip((TWELVE.astype(np.float64) - 1000) / 2000, 0, 1)
+    np.testing.assert_allclose(checked.images[0][..., 0], expected, atol=1e-6)
+    outside = np.mean((TWELVE < 1000) | (TWELVE > 3000))
+    assert checked.remarks == (f"source 1: {outside:.1%} of the pixels lie outside 1000 to 3000 and were clipped",)
+    np.testing.assert_allclose(checked.images[1][..., 0], FULL / 65535, atol=1e-6)
+
+
+def test_signed_numbers_with_a_range():
+    hounsfield = RNG.integers(-1000, 3001, (8, 8)).astype(np.int16)
+    with pytest.raises(InputError, match="got int16"):
+        check_sources([hounsfield, hounsfield // 2])
+    checked = check_sources([hounsfield, hounsfield // 2], range=(-1000, 3000))
+    np.testing.assert_allclose(checked.images[0][..., 0], (hounsfield + 1000) / 4000, atol=1e-6)
+    assert checked.dtype == np.uint16
+
+
+@pytest.mark.parametrize("given", [(1, 1), (2, 1), (0, float("inf")), (float("nan"), 1)])
+def test_ranges_that_are_none(given):
+    with pytest.raises(InputError, match="a range is two numbers, the lower one first"):
+        check_sources([TWELVE, FULL], range=given)
+
+
+def test_a_range_of_no_source():
+    with pytest.raises(InputError, match="ranges are of the sources mri, pet; got one of mr"):
+        check_sources({"mri": TWELVE, "pet": FULL}, range={"mr": (0, 4095)})
+
+
+@pytest.mark.parametrize("words", [["0", "many"], ["mri=", "5"]])
+def test_range_on_the_command_line(ttd_jax, place, words):
+    assert "--range takes two numbers" in refused(ttd_jax, "fuse", "a.png", "b.png", "-o", "o.png", "--range", *words)
+
+
+@pytest.mark.parametrize(("top", "bits"), [(4095, 12), (1023, 10), (16383, 14), (32767, 15), (300, 9)])
+def test_below_half_of_the_scale_is_said(top, bits):
+    pixels = (TWELVE.astype(np.int64) * top // 4095).astype(np.uint16)
+    full = 2**bits - 1
+    remark = (
+        f"source 1 has 16 bits and uses values up to {top} of 65535: if it has {bits} bits say --range source 1=0 "
+        f"{full} (range={{'source 1': (0, {full})}})"
+    )
+    assert remark in check_sources([pixels, FULL]).remarks
+    assert check_sources([pixels, FULL], range=(0, 65535)).remarks == ()
+
+
+def test_the_full_scale_is_not_remarked_on():
+    assert check_sources([FULL, FULL[::-1]]).remarks == ()
+    assert check_sources([FULL, EIGHT]).remarks == ()
+
+
+def test_one_image_twice_is_said():
+    remark = "source 1 and source 2 are equal in every pixel: is one of them the wrong file?"
+    assert check_sources([EIGHT, EIGHT.copy()]).remarks == (remark,)
+
+
+def test_one_folder_twice_is_refused(ttd_jax, place):
+    Path("vis").mkdir()
+    write_image("vis/1.png", EIGHT)
+    Path("link").symlink_to("vis")
+    for second in ("vis", "vis/", "link"):
+        message = refused(ttd_jax, "fuse", "vis", second, "-o", "out")
+        assert message == "the folder vis comes twice: every image would be fused with itself"
+
+
+@pytest.mark.parametrize(("role", "meant"), [("visble", "visible"), ("infared", "infrared"), ("Infrared", "infrared")])
+def test_a_misspelt_role(role, meant):
+    with pytest.raises(InputError, match=f"unknown role {role}: did you mean {meant}"):
+        check_sources({role: EIGHT, "other": FULL})
+
+
+@pytest.mark.parametrize("role", ["visible", "visible2", "thermal", "nir", "t1", "flair", "left"])
+def test_roles_of_ones_own(role):
+    assert check_sources({role: FULL, "other": FULL[::-1]}).roles == (role, "other")
+
+
+def test_a_folder_of_one_set(ttd_jax, place):
+    Path("bracket").mkdir()
+    write_image("bracket/1.png", EIGHT)
+    assert refused(ttd_jax, "fuse", "bracket", "-o", "o.png") == (
+        "fusion takes two sources or more; got 1: a folder is many sets, one set of all its images is bracket/*"
+    )
+
+
+def test_sources_that_are_no_list():
+    with pytest.raises(InputError, match=r"the sources are one list or mapping: fuse\(\[first, second\]\)"):
+        fuse("a.png", "b.png")
+
+
+def test_no_command(ttd_jax, place):
+    message = refused(ttd_jax, "a.png", "b.png", "-o", "o.png")
+    assert message.startswith("expected a command (") and message.endswith(
+        "before the images; got a.png: ttd-jax fuse a.png ..."
+    )
+
+
+def test_a_masked_array():
+    masked = np.ma.masked_array(EIGHT, EIGHT > 200)
+    with pytest.raises(InputError, match=r"source 1 has \d+ masked pixels: fill them first"):
+        check_sources([masked, FULL])
+
+
+def test_an_output_that_exists_is_told_last(ttd_jax, place):
+    for sources, said in ((["a.png", "no.png"], "cannot read no.png"), (["a.png", "mri.tif"], "would all but vanish")):
+        assert said in refused(ttd_jax, "fuse", *sources, "-o", "b.png")
+    assert refused(ttd_jax, "fuse", "a.png", "pet.png", "-o", "b.png").startswith("output b.png exists already")
+
+
+def test_an_export_says_that_it_is_grey(ttd_jax, place, checkpoint):
+    done = ttd_jax("export", "-o", "f", "--checkpoint", checkpoint, "--size", "8x8", "--platforms", "cpu")
+    assert done.err == "ttd-jax: note: takes grey sources; for colour ones export with --channels 3\n"
+
+
+@pytest.mark.parametrize("name", ["a\0.png", "loop.png"])
+def test_names_that_are_no_file(ttd_jax, place, name):
+    Path("loop.png").symlink_to("loop.png")
+    assert "cannot read" in refused(ttd_jax, "fuse", "a.png", name, "-o", "o.png")
+
+
+def test_messages_are_not_endless(ttd_jax, place):
+    done = ttd_jax("fuse", "a.png", "x/" * 3000, "-o", "o.png")
+    assert done.code in (1, 2) and done.err.count("\n") == 1 and len(done.err) < 2100
+
+
+def run(arguments, place, **options):
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "HOME": str(place), "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = " ".join([sys.executable, "-m", "ttd_jax", *map(str, arguments)])
+    return subprocess.run(command, shell=True, cwd=place, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+def test_closed_output_is_no_error(place, checkpoint, closed):
+    arguments = ["fuse", "a.png", "b.png", "-o", "o.png", "--checkpoint", checkpoint, "--no-compile-cache", closed]
+    done = run(arguments, place)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert read_image(place / "o.png").pixels.shape == (16, 20)
+
+
+def test_an_error_with_closed_stderr_does_not_go_elsewhere(place):
+    done = run(["fuse", "a.png", "no.png", "-o", "o.png", "2>&-"], place)
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.fixture
+def folders(place):
+    for folder in ("vis", "ir"):
+        Path(folder).mkdir()
+        for name in ("1.png", "2.png", "3.png"):
+            write_image(f"{folder}/{name}", RNG.integers(0, 256, (16, 20), dtype=np.uint8))
+    return place
+
+
+def test_a_second_run_completes_the_first(ttd_jax, folders, checkpoint):
+    arguments = ["fuse", "vis", "ir", "-o", "out", "--save-weights", "w", "--checkpoint", checkpoint]
+    assert ttd_jax(*arguments).out == "out: 3 fused, 0 failed\n"
+    whole = {path: path.read_bytes() for path in [*Path("out").iterdir(), *Path("w").iterdir()]}
+    kept = Path("out/1.png").stat().st_mtime_ns
+    Path("out/2.png").unlink()  # killed between weights and image
+    Path("out/3.png").unlink()
+    Path("w/3.png").unlink()
+    done = ttd_jax(*arguments)
+    assert (done.code, done.out) == (0, "out: 2 fused, 0 failed\n")
+    assert "note: 1 existed already and were kept: --overwrite replaces them" in done.err
+    assert {path: path.read_bytes() for path in [*Path("out").iterdir(), *Path("w").iterdir()]} == whole
+    assert Path("out/1.png").stat().st_mtime_ns == kept
+
+
+def test_an_image_without_its_weights_is_said(ttd_jax, folders, checkpoint):
+    arguments = ["fuse", "vis", "ir", "-o", "out", "--checkpoint", checkpoint]
+    assert ttd_jax(*arguments).code == 0
+    done = ttd_jax(*arguments, "--save-weights", "w")
+    assert (done.code, done.out) == (1, "out: 0 fused, 3 failed\n")
+    assert "failed: 1: out/1.png exists already without w/1.png: pass --overwrite" in done.err
+
+
+def test_what_a_killed_run_left_is_removed(ttd_jax, folders, checkpoint):
+    from ttd_jax.io import atomic
+
+    Path("out").mkdir()
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    dead = Path(f"out/.1-{atomic._machine()}-{process.pid}-abcd1234.png")
+    alive = Path(f"out/.1-{atomic._machine()}-{os.getpid()}-abcd1234.png")
+    elsewhere = Path(f"out/.1-00000000-{process.pid}-abcd1234.png")
+    others = [Path("out/.hidden.png"), Path("out/.1-5.png"), Path("out/1-abcdabcd-1-abcd1234.txt")]
+    for path in (dead, alive, elsewhere, *others):
+        path.touch()
+    assert ttd_jax("fuse", "vis", "ir", "-o", "out", "--checkpoint", checkpoint).code == 0
+    assert not dead.exists()
+    assert all(path.exists() for path in (alive, elsewhere, *others))
+
+
+def test_a_killed_writer_leaves_what_is_removed(tmp_path):
+    from ttd_jax.io.atomic import remove_leavings
+
+    script = """
+import os, sys
+from ttd_jax.io.atomic import atomic_file
+with atomic_file(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os._exit(9)
+"""
+    for name in ("a.png", "no-ending", "x" * 100 + ".tif"):
+        subprocess.run([sys.executable, "-c", script, tmp_path / name], check=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    assert remove_leavings(tmp_path) == 3
+    assert not list(tmp_path.iterdir())
