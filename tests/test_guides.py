@@ -64,6 +64,16 @@ def test_a_metric_of_ones_own(metrics_as_they_were, tmp_path):
     assert "BK↑" in render(evaluate_folders({"mine": tmp_path / "fused"}, sources, metrics=["BK"]))
 
 
+def test_a_file_format_of_ones_own():
+    from ttd_jax.io import formats
+
+    try:
+        exec(code_of("your_file_format.md"), {})
+        assert ".npy" in formats.suffixes(writable=True)
+    finally:
+        formats.unregister("NumPy")
+
+
 def test_a_metric_that_breaks_its_contract_is_named(metrics_as_they_were):
     from dataclasses import replace
 
