@@ -79,7 +79,10 @@ def candidates() -> list[Candidate]:
     published = [("mse", component, "image", "source") for component in ("alone", "fused")]
     squared = itertools.product(published, [("exp", 50.0)], (0.0, 4.0))
     return [
-        Candidate(LossWeighting(loss, scale, component, space, form, "softmax", "negative", smoothing), target)
+        Candidate(
+            replace(PAPER, loss=loss, scale=scale, component=component, space=space, form=form, smoothing=smoothing),
+            target,
+        )
         for (loss, component, space, target), (form, scale), smoothing in (*absolute, *others, *squared)
     ]
 

@@ -97,6 +97,8 @@ def test_options_left_out_come_from_the_recipe():
         "normalization": "softmax",
         "correlation": "negative",
         "smoothing": 0.0,
+        "bands": 1,
+        "saliency": 0.0,
     }
     assert fuse([A, B], backbone=MEAN, recipe="paper").report["weighting"]["scale"] == 1.0
 

@@ -10,7 +10,7 @@ import pytest
 from tests.backbones.golden import assert_parity, random_variables
 from ttd_jax.backbones.mgdn import MGDN, SPEC, TASKS
 from ttd_jax.core.fusion import fuse
-from ttd_jax.core.weighting import LossWeighting, StaticWeighting
+from ttd_jax.core.weighting import PAPER, StaticWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.io.checkpoints import count_parameters
 
@@ -156,9 +156,7 @@ def test_tasks_that_are_static_only_say_so():
         assert row.raw
         assert row.roles == TASKS[preset].roles
     assert SPEC.of_preset("deghost").channels == 6
-    assert SPEC.of_preset("focus").recipes["default"] == LossWeighting(
-        "l1", 1.0, "alone", "image", "exp", "softmax", "negative", 0.0
-    )
+    assert SPEC.of_preset("focus").recipes["default"] == replace(PAPER, loss="l1")
 
 
 @pytest.mark.parametrize(
