@@ -23,8 +23,8 @@ SMALL = {"channels": 24, "stages": 1, "depth": 2, "heads": 2}
 CHANNELS = {"ttdnet": 34, "ifcnn": 64, "cddfuse": 128, "piafusion": 128, "mgdn": 24}
 
 
-@pytest.mark.parametrize("name", BACKBONES)
-def test_every_backbone_runs(name, monkeypatch, ifcnn_variables):
+@pytest.mark.parametrize("name", CHANNELS)
+def test_every_backbone_with_feature_maps_runs(name, monkeypatch, ifcnn_variables):
     monkeypatch.setitem(TASKS, "small", TASKS["focus"]._replace(**SMALL))
     spec = BACKBONES[name]
     model = spec.build(**({"task": "small"} if name == "mgdn" else spec.presets[spec.default_preset]))
@@ -39,6 +39,13 @@ def test_every_backbone_runs(name, monkeypatch, ifcnn_variables):
     assert 0 <= result.report["weighting"]["chosen_channel"] < CHANNELS[name]
     with pytest.raises(InputError, match=f"this backbone has {CHANNELS[name]} feature channels, 0 to"):
         fuse(sources, backbone=backbone, weighting=GradientWeighting(channel=CHANNELS[name]))
+
+
+def test_backbones_without_feature_maps_say_so():
+    assert {*BACKBONES} - {*CHANNELS} == {"bandnet", "pyramid"}
+    for name in ("bandnet", "pyramid"):
+        with pytest.raises(InputError, match="feature"):
+            fuse(PAIR, backbone=name, weighting="gradient")
 
 
 @pytest.fixture(scope="module")

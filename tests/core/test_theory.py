@@ -1,6 +1,7 @@
 """Covariance and bound: against NumPy, closed forms, and the inequalities that must hold for any image."""
 
 import itertools
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -76,7 +77,7 @@ def test_softmax_of_negative_losses_can_not_covary_positively(losses, scale):
 
 @given(stacks(0, 4), st.floats(0, 50))
 def test_positive_correlation_has_the_other_sign(losses, scale):
-    weighting = type(PAPER)("l1", scale, "alone", "image", "linear", "softmax", "positive", 0.0)
+    weighting = replace(PAPER, loss="l1", scale=scale, form="linear", correlation="positive")
     weights = weights_from_losses(jnp.asarray(losses), weighting)
     assert float(covariance(weights, jnp.asarray(losses)).sum()) >= -1e-6
 

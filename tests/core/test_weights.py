@@ -153,7 +153,7 @@ def test_options_left_out_come_from_the_recipe():
 
 def test_the_scale_is_traced_and_the_names_are_static():
     leaves, treedef = jax.tree.flatten(replace(PAPER, scale=2.0))
-    assert leaves == [2.0]
+    assert leaves == [2.0, 0.0]
     assert treedef == jax.tree.structure(replace(PAPER, scale=9.0))
     assert treedef != jax.tree.structure(replace(PAPER, scale=9.0, loss="l1"))
 

@@ -159,7 +159,7 @@ def weights_from_losses(losses: Float[Array, "M H W"], weighting: Scoring) -> Fl
     which do not sum to 1 (Table 5). ``correlation="positive"`` negates the score: for two sources it exchanges
     their weights. With ``smoothing`` the losses are filtered first.
     """
-    losses = smooth_losses(losses, weighting.smoothing)
+    losses = smooth_losses(losses, weighting.smoothing or 0.0)
     score = relative_dominability(losses, scale=weighting.scale, form=weighting.form)
     if weighting.normalization == "none":
         return score

@@ -45,7 +45,7 @@ class Scoring:
     form: Form = OPEN
     normalization: Normalization = OPEN
     correlation: Correlation = OPEN
-    smoothing: float = OPEN
+    smoothing: float | None = OPEN
 
     def __post_init__(self):
         if self.component in _OTHER_NAMES:
@@ -58,7 +58,7 @@ class Scoring:
             raise InputError(f"scale is a finite number of at least 0; got {scale!r}")
         if isinstance(scale, Real):
             object.__setattr__(self, "scale", float(scale))
-        if smoothing is not OPEN and not 0 <= smoothing <= 100:
+        if smoothing is not None and not 0 <= smoothing <= 100:
             raise InputError(f"smoothing is a number of pixels from 0 to 100; got {smoothing!r}")
         if self.normalization == "proportional" and self.form in ("linear", "log"):
             raise InputError('normalization="proportional" needs positive scores: use form="exp" or "sigmoid"')

@@ -65,7 +65,7 @@ class LossWeighting(Scoring, Weighting):
 
     loss: ReconstructionLoss | Callable = OPEN
     _: KW_ONLY
-    bands: int | AllBands = OPEN
+    bands: int | AllBands | None = OPEN
     saliency: Any = OPEN
 
     def __post_init__(self):
