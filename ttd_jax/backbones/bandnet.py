@@ -9,6 +9,7 @@ source and a sharpness for all, from what can be seen there of the sources side 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ from ttd_jax.core.dominability import LOSS_FLOOR
 from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.noise import noise_levels
-from ttd_jax.ops.pyramid import bands_of, collapse, depth, double, gaussian_pyramid, halve, smooth
+from ttd_jax.ops.pyramid import collapse, depth, double, gaussian_pyramid, halve, smooth
 
 _LEVEL = 1 / 255
 _LOWEST = 1e-6  # of an energy in a square root or a logarithm
@@ -111,24 +112,29 @@ class BandNetwork(nn.Module):
         images = sources[..., 0]
         levels = depth(*images.shape[-2:])
         black, white = (images < 1.5 * _LEVEL).astype(images.dtype), (images > 253.5 * _LEVEL).astype(images.dtype)
-        pyramid, dark, bright = (gaussian_pyramid(x, levels) for x in (images, black, white))
-        bands = bands_of(pyramid)
-        low, median = noise_levels(images - double(halve(images), images.shape[-2:]), 1 - jnp.maximum(black, white))
+        pyramid = gaussian_pyramid(jnp.stack([images, black, white]), levels)
+        levels_of = [double(coarse[0], fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
+        finest = images - (levels_of[0] if levels else double(halve(images), images.shape[-2:]))
+        low, median = noise_levels(finest, 1 - jnp.maximum(black, white))
+        noisy = (median / (median + 0.5 * _LEVEL))[:, jnp.newaxis, jnp.newaxis]
         components, prior, sharpness, carried = [], [], [], jnp.zeros_like(images)
-        for k, band in enumerate(bands[:-1]):
-            level = double(pyramid[k + 1], band.shape[-2:])
+        for k, level in enumerate(levels_of):
+            image, dark, bright = pyramid[k]
+            band = image - level
+            rest = _mean_other(band)
+            around = smooth(jnp.stack([band * band, rest * rest, band * rest]))
             noise = [_noise_in_band(x, k)[:, jnp.newaxis, jnp.newaxis] for x in (low, median)]
-            noisy = (median / (median + 0.5 * _LEVEL))[:, jnp.newaxis, jnp.newaxis]
-            component = self._component(band, level, dark[k] + bright[k], noise, noisy)
-            sharp, preferred = self._decision(k, band, component, level, dark[k], bright[k], noise[1])
+            component = self._component(band, around[0], level, dark + bright, noise, noisy)
+            kept, lost = smooth(jnp.stack([jnp.square(component), jnp.square(band - component)]))
+            sharp, preferred = self._decision(k, around, kept, lost, level, dark, bright, noise[1])
             components.append(component)
             sharpness.append(sharp)
             prior.append(preferred)
-            energy = smooth(jnp.square(component))
-            carried = halve(energy if k == 0 else carried + energy)
-        prior.append(self._coarsest(pyramid[-1], carried, dark[-1], bright[-1], median))
-        sharpness.append(jnp.ones(pyramid[-1].shape[1:]))
-        return BandFeatures((*components, pyramid[-1]), tuple(prior), tuple(sharpness))
+            carried = halve(kept if k == 0 else carried + kept)
+        image, dark, bright = pyramid[-1]
+        prior.append(self._coarsest(image, carried, dark, bright, median))
+        sharpness.append(jnp.ones(image.shape[1:]))
+        return BandFeatures((*components, image), tuple(prior), tuple(sharpness))
 
     def decode(self, bands: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
         return collapse(bands)[..., jnp.newaxis]
@@ -136,10 +142,9 @@ class BandNetwork(nn.Module):
     def __call__(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
         return self.decode([jnp.mean(band, axis=0) for band in self.encode(sources).bands])
 
-    def _component(self, band, level, clipped, noise, noisy) -> Float[Array, "M h w"]:
+    def _component(self, band, energy, level, clipped, noise, noisy) -> Float[Array, "M h w"]:
         """The band less what looks like noise; little can go where the source has none."""
         low, median = noise
-        energy = smooth(jnp.square(band))
         every = jnp.ones_like(band)
         removed, correction = self.component(
             [
@@ -153,16 +158,16 @@ class BandNetwork(nn.Module):
         )
         return band * (1 - noisy * nn.sigmoid(removed)) + 0.5 * median * noisy * correction
 
-    def _decision(self, k, band, component, level, dark, bright, noise):
-        every = jnp.ones_like(band)
-        energy, loss = jnp.log(smooth(jnp.square(component)) + ENERGY_FLOOR), smooth(jnp.square(band - component))
-        rest = _mean_other(band)
-        agreement = smooth(band * rest) / jnp.sqrt(smooth(jnp.square(band)) * smooth(jnp.square(rest)) + 1e-10)
+    def _decision(self, k, around, kept, lost, level, dark, bright, noise):
+        """What is known at every place: energy kept and lost, agreement with the others, brightness, noise."""
+        own, others, shared = around
+        every, energy = jnp.ones_like(level), jnp.log(kept + ENERGY_FLOOR)
+        agreement = shared / jnp.sqrt(own * others + 1e-10)
         return self.decision(
             [
                 0.2 * energy + 1.5,
                 0.3 * (energy - _highest_other(energy)),
-                0.2 * jnp.log(loss + LOSS_FLOOR**2) + 1.5,
+                0.2 * jnp.log(lost + LOSS_FLOOR**2) + 1.5,
                 agreement,
                 level - 0.5,
                 level - _mean_other(level),

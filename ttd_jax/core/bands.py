@@ -16,11 +16,19 @@ A pyramid by band is ``(M, h, w)`` planes, finest first and the coarsest level l
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ttd_jax.core.dominability import LOSS_FLOOR, reconstruction_losses, relative_dominability, uni_source_components
+from ttd_jax.core.dominability import (
+    LOSS_FLOOR,
+    in_space,
+    reconstruction_losses,
+    relative_dominability,
+    smooth_losses,
+    uni_source_components,
+    weights_from_scores,
+)
+from ttd_jax.core.losses import reconstruction_loss
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighed
 from ttd_jax.core.scoring import Scoring
@@ -72,32 +80,25 @@ def weigh_by_band(
     if isinstance(features, BandFeatures):
         levels = len(features.bands) - 1
         by_component = [band[..., jnp.newaxis] for band in features.bands]
-        components = collapse(features.bands)[..., jnp.newaxis]
+        components, seen = collapse(features.bands)[..., jnp.newaxis], sources
         prior: Sequence[Any] = features.prior
         sharpness: Sequence[Any] = features.sharpness
     else:
         components = uni_source_components(model, variables, sources, features, kind=weighting.component)
-        by_component = _bands(components, levels)
+        compared, seen = in_space(model, components, sources, weighting.space)
+        by_component = _bands(compared, levels)
         prior, sharpness = (0.0,) * (levels + 1), (1.0,) * (levels + 1)
-    losses = reconstruction_losses(model, components, sources, weighting)
+    losses, distance = reconstruction_losses(model, components, sources, weighting), reconstruction_loss(weighting.loss)
+    floor = LOSS_FLOOR**2 if weighting.loss == "mse" else LOSS_FLOOR
     found = []
-    for k, (u, x) in enumerate(zip(by_component, _bands(sources, levels), strict=True)):
-        score = _score_of_loss(u, x, weighting)
+    for k, (u, x) in enumerate(zip(by_component, _bands(seen, levels), strict=True)):
+        loss, energy = smooth(jnp.stack([distance(u, x), jnp.mean(u * u, axis=-1)]))
+        loss = smooth_losses(loss, weighting.smoothing or 0.0)
+        score = relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=floor)
         if k < levels:
-            score = score + saliency * jnp.log(_local(jnp.square(u)) + ENERGY_FLOOR)
-        found.append(jax.nn.softmax(sharpness[k] * score + prior[k], axis=0))
+            score = score + saliency * jnp.log(energy + ENERGY_FLOOR)
+        found.append(weights_from_scores(sharpness[k] * score + prior[k], weighting))
     return Weighed(components, losses, summed_up(found), tuple(weights[..., jnp.newaxis] for weights in found))
-
-
-def _score_of_loss(u: Float[Array, "M h w C"], x: Float[Array, "M h w C"], weighting: Scoring) -> Array:
-    if weighting.loss == "l1":
-        return relative_dominability(_local(jnp.abs(u - x)), scale=weighting.scale, form=weighting.form)
-    loss = _local(jnp.square(u - x))
-    return relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=LOSS_FLOOR**2)
-
-
-def _local(values: Float[Array, "M h w C"]) -> Float[Array, "M h w"]:
-    return smooth(jnp.mean(values, axis=-1))
 
 
 def _bands(images: Float[Array, "M H W C"], levels: int) -> list[Float[Array, "M _ _ C"]]:

@@ -160,7 +160,11 @@ def weights_from_losses(losses: Float[Array, "M H W"], weighting: Scoring) -> Fl
     their weights. With ``smoothing`` the losses are filtered first.
     """
     losses = smooth_losses(losses, weighting.smoothing or 0.0)
-    score = relative_dominability(losses, scale=weighting.scale, form=weighting.form)
+    return weights_from_scores(relative_dominability(losses, scale=weighting.scale, form=weighting.form), weighting)
+
+
+def weights_from_scores(score: Float[Array, "M H W"], weighting: Scoring) -> Float[Array, "M H W"]:
+    """The last step of :func:`weights_from_losses`: what makes weights of the scores of all sources."""
     if weighting.normalization == "none":
         return score
     if weighting.normalization == "proportional":

@@ -98,15 +98,17 @@ def smoothing_radius(sigma: float | None) -> int:
     return math.ceil(3 * (sigma or 0))
 
 
-def check_bands(bands: Any, saliency: Any, loss: Any) -> None:
+def check_bands(bands: Any, saliency: Any, weighting: Scoring) -> None:
     """Refuses a number of bands or a saliency that cannot be.
 
     Raises:
-        InputError: One is not, or there are bands and a loss of the user's own.
+        InputError: One is not, or several bands do not go with the other options.
     """
     if bands is not OPEN and bands != "all" and (isinstance(bands, bool) or not isinstance(bands, int) or bands < 1):
         raise InputError(f"bands is 'all' or a number of at least 1; got {bands!r}")
-    if bands not in (OPEN, 1) and callable(loss):
+    if bands not in (OPEN, 1) and callable(weighting.loss):
         raise InputError("a loss of your own has one value a pixel: use bands=1")
+    if bands not in (OPEN, 1) and weighting.normalization not in (OPEN, "softmax"):
+        raise InputError(f'weights by band need normalization="softmax"; got {weighting.normalization!r}')
     if isinstance(saliency, str) or (isinstance(saliency, Real) and not 0 <= float(saliency) < float("inf")):
         raise InputError(f"saliency is a finite number of at least 0; got {saliency!r}")

@@ -69,7 +69,7 @@ class LossWeighting(Scoring, Weighting):
     saliency: Any = OPEN
 
     def __post_init__(self):
-        check_bands(self.bands, self.saliency, self.loss)
+        check_bands(self.bands, self.saliency, self)
         if isinstance(self.saliency, Real):
             object.__setattr__(self, "saliency", float(self.saliency))
         if self.loss is not OPEN and not callable(self.loss) and self.loss not in RECONSTRUCTION_LOSSES:

@@ -10,7 +10,6 @@ every pixel that reads it, nor takes minutes to try.
 """
 
 from collections.abc import Sequence
-from functools import cache
 from itertools import pairwise
 
 import jax.numpy as jnp
@@ -22,9 +21,7 @@ from ttd_jax.ops.filters import gaussian_kernel
 COARSEST = 16
 """The coarsest level of a pyramid has at most this many pixels on its short side, and more than half of it."""
 
-_BINOMIAL = np.array([1, 4, 6, 4, 1], np.float32) / 16
-_GAUSSIAN = np.array(gaussian_kernel(7, 1.0), np.float32)
-_BLOCK = 32  # outputs of one product
+_BLOCK = 32  # pixels of one product
 
 
 def depth(height: int, width: int, *, coarsest: int = COARSEST) -> int:
@@ -42,19 +39,17 @@ def depth(height: int, width: int, *, coarsest: int = COARSEST) -> int:
 
 def halve(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
     """Every other pixel in both directions, the first one kept, after a binomial filter of five."""
-    return _in_both(image, lambda x: _filter(x, _matrix_down(), 2, (2, 2), -(-x.shape[-1] // 2)))
+    return _in_both(image, _DOWN, [(n + 1) // 2 for n in image.shape[-2:]])
 
 
 def double(image: Float[Array, "*B H W"], size: Sequence[int]) -> Float[Array, "*B H2 W2"]:
     """An image enlarged to ``size``, the height and width of what was halved to it."""
-    height, width = size
-    wide = _transposed(image, lambda x: _filter(x, _matrix_up(), 1, (1, 1), width))
-    return _transposed(wide, lambda x: _filter(x, _matrix_up(), 1, (1, 1), height))
+    return _in_both(image, _UP, size)
 
 
 def smooth(image: Float[Array, "*B H W"]) -> Float[Array, "*B H W"]:
     """Gaussian means with a standard deviation of one pixel."""
-    return _in_both(image, lambda x: _filter(x, _matrix_same(), 1, (3, 3), x.shape[-1]))
+    return _in_both(image, _SAME, image.shape[-2:])
 
 
 def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B _ _"], ...]:
@@ -90,57 +85,44 @@ def collapse(bands: Sequence[Float[Array, "*B _ _"]]) -> Float[Array, "*B H W"]:
     return image
 
 
-def _in_both(image: Array, along_rows) -> Array:
-    return _transposed(_transposed(image, along_rows), along_rows)
+def _in_both(image: Array, matrix: np.ndarray, size: Sequence[int]) -> Array:
+    """An image filtered along its rows, then along its columns."""
+    for length in reversed(size):
+        image = jnp.swapaxes(_filter(image, matrix, length), -1, -2)
+    return image
 
 
-def _transposed(image: Array, along_rows) -> Array:
-    return jnp.swapaxes(along_rows(image), -1, -2)
-
-
-def _filter(image: Array, matrix: np.ndarray, stride: int, reach: tuple[int, int], size: int) -> Array:
-    """Blocks of the last axis, each with its neighbourhood, times a band matrix; ``size`` of the results."""
+def _filter(image: Array, matrix: np.ndarray, size: int) -> Array:
+    """Blocks of the last axis, each with its neighbours on both sides, times a band matrix; ``size`` of the results."""
     inputs, outputs = matrix.shape
-    halo = sum(reach)
-    step = inputs - halo
+    step = inputs // _BLOCK * _BLOCK  # from block to block; the rest are neighbours
+    halo = inputs - step
     count = -(-size // outputs)
-    missing = count * step + halo - image.shape[-1] - reach[0]
-    # with an even stride the last blocks may need a pixel less than the image has
-    padded = jnp.pad(image, [(0, 0)] * (image.ndim - 1) + [(reach[0], max(missing, 0))], mode="edge")
     lead = image.shape[:-1]
-    body = padded[..., : count * step].reshape(*lead, count, step)
-    tail = padded[..., step : count * step + halo]
-    tail = jnp.pad(tail, [(0, 0)] * (image.ndim - 1) + [(0, count * step - tail.shape[-1])])
-    tail = tail.reshape(*lead, count, step)[..., :halo]
-    blocks = jnp.concatenate([body, tail], axis=-1)
-    del stride
+    margins = halo // 2, (count + 1) * step - halo // 2 - image.shape[-1]
+    padded = jnp.pad(image, [(0, 0)] * len(lead) + [margins], mode="edge").reshape(*lead, count + 1, step)
+    blocks = jnp.concatenate([padded[..., :-1, :], padded[..., 1:, :halo]], axis=-1)
     found = jnp.matmul(blocks, jnp.asarray(matrix), precision="highest")
     return found.reshape(*lead, count * outputs)[..., :size]
 
 
-@cache
-def _matrix_same() -> np.ndarray:
-    return _band_matrix(_GAUSSIAN, 1)
-
-
-@cache
-def _matrix_down() -> np.ndarray:
-    return _band_matrix(_BINOMIAL, 2)
-
-
-def _band_matrix(kernel: np.ndarray, stride: int) -> np.ndarray:
-    inputs = stride * _BLOCK + len(kernel) - 1
-    matrix = np.zeros((inputs, _BLOCK), np.float32)
+def _band_matrix(kernel: Sequence[float], stride: int) -> np.ndarray:
+    """From a block and its neighbours to every ``stride``-th of the kernel's sums."""
+    matrix = np.zeros((stride * _BLOCK + len(kernel) - 1, _BLOCK), np.float32)
     for out in range(_BLOCK):
         matrix[stride * out : stride * out + len(kernel), out] = kernel
     return matrix
 
 
-@cache
-def _matrix_up() -> np.ndarray:
+def _doubling_matrix() -> np.ndarray:
     """An even result is 1-6-1 of its neighbours, an odd one the mean of two: the binomial filter of spread pixels."""
     matrix = np.zeros((_BLOCK + 2, 2 * _BLOCK), np.float32)
     for i in range(_BLOCK):
         matrix[i : i + 3, 2 * i] = np.array([1, 6, 1]) / 8
         matrix[i + 1 : i + 3, 2 * i + 1] = 0.5
     return matrix
+
+
+_DOWN = _band_matrix(np.array([1, 4, 6, 4, 1]) / 16, 2)
+_UP = _doubling_matrix()
+_SAME = _band_matrix(gaussian_kernel(7, 1.0), 1)
