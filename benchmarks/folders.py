@@ -73,7 +73,8 @@ def in_turn(fuser: Fuser, sets: list[list[Path]], folder: Path) -> None:
 
 def stream(fuser: Fuser, sets: list[list[Path]], folder: Path) -> None:
     for i, result in enumerate(fuser.stream(sets)):
-        result.save(folder / f"{i}.png", overwrite=True)  # type: ignore[union-attr]  # errors are raised
+        assert not isinstance(result, Exception)  # they are raised
+        result.save(folder / f"{i}.png", overwrite=True)
 
 
 def seconds(how, fuser: Fuser, sets: list[list[Path]], folder: Path) -> float:

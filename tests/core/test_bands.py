@@ -111,6 +111,20 @@ def test_scores_of_bands_follow_their_formula(form):
         np.testing.assert_allclose(weights[..., 0], special.softmax(score, axis=0), atol=2e-4)
 
 
+def test_every_option_of_a_weighting_counts_in_bands():
+    sources, model = draw(2, 40, 44, 1, seed=3), Dimmed()
+    plain = replace(PAPER, bands=3, saliency=1.0, scale=2.0, form="log")
+    straight = run(model, {}, sources, plain)
+    turned = run(model, {}, sources, replace(plain, correlation="positive"))
+    for one, other in zip(straight.bands, turned.bands, strict=True):
+        np.testing.assert_allclose(one, np.asarray(other)[::-1], atol=1e-5)  # two sources exchange their weights
+    smoothed = run(model, {}, sources, replace(plain, saliency=0.0, smoothing=3.0))
+    rough = run(model, {}, sources, replace(plain, saliency=0.0))
+    for one, other in zip(smoothed.bands[:2], rough.bands[:2], strict=True):
+        assert np.std(one) < np.std(other)
+    assert np.abs(run(model, {}, sources, replace(plain, loss="l1")).bands[0] - straight.bands[0]).max() > 0.01
+
+
 def test_weights_of_every_band_and_their_summary_sum_to_one():
     fused = run(pyramid.MODEL, {}, draw(4, 50, 61, 1), pyramid.WEIGHTING)
     for weights in (*fused.bands, fused.weights):
@@ -128,11 +142,11 @@ def test_even_weights_merge_to_the_mean_and_one_sided_ones_to_that_source():
 
 
 def test_a_full_size_map_goes_down_a_gaussian_pyramid():
-    weights = jnp.full((4, 20, 20, 1), 0.25)
-    bands = laplacian_pyramid(draw(4, 20, 20), 1)
-    by_band = weights_of_bands(weights, bands)
-    assert [w.shape for w in by_band] == [(4, 20, 20, 1), (4, 10, 10, 1)]
-    np.testing.assert_allclose(by_band[1], 0.25, atol=1e-6)
+    weights = draw(2, 20, 24, 1)
+    fine, coarse = weights_of_bands(weights, laplacian_pyramid(draw(2, 20, 24), 1))
+    np.testing.assert_array_equal(fine, weights)
+    expected = [halved(np.asarray(one, float)) for one in weights[..., 0]]
+    np.testing.assert_allclose(coarse[..., 0], expected, atol=1e-6)
 
 
 def test_the_summary_is_the_mean_of_the_enlarged_weights():
@@ -196,6 +210,7 @@ def test_colour_does_not_come_from_clipped_pixels():
         ({"bands": "many"}, "bands is 'all' or a number of at least 1; got 'many'"),
         ({"saliency": -1.0}, "saliency is a finite number of at least 0; got -1.0"),
         ({"bands": 3, "loss": lambda u, x: jnp.abs(u - x)[..., 0]}, "use bands=1"),
+        ({"bands": "all", "normalization": "none"}, "weights by band need normalization"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options, says):

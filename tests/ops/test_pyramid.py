@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ttd_jax.ops.pyramid import collapse, depth, double, gaussian_pyramid, halve, laplacian_pyramid, smooth
+from ttd_jax.ops.pyramid import collapse, depth, expand, gaussian_pyramid, laplacian_pyramid, reduce, smooth
 
 BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 SIZES = [(1, 1), (2, 3), (5, 8), (33, 64), (65, 67), (31, 200)]
@@ -26,7 +26,7 @@ def filtered(image, kernel):
 @pytest.mark.parametrize("size", SIZES)
 def test_halving_is_a_binomial_filter_and_every_other_pixel(size):
     image = draw(2, *size)
-    np.testing.assert_allclose(jax.jit(halve)(image), filtered(image, BINOMIAL)[:, ::2, ::2], atol=3e-7)
+    np.testing.assert_allclose(jax.jit(reduce)(image), filtered(image, BINOMIAL)[:, ::2, ::2], atol=3e-7)
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -43,7 +43,7 @@ def test_doubling_is_the_binomial_filter_of_pixels_apart(size):
     apart = np.zeros([2 * n for n in wide.shape])
     apart[::2, ::2] = wide
     expected = 4 * filtered(apart, BINOMIAL)[2 : 2 + size[0], 2 : 2 + size[1]]
-    np.testing.assert_allclose(double(coarse, size), expected, atol=5e-7)
+    np.testing.assert_allclose(expand(coarse, size), expected, atol=5e-7)
 
 
 @settings(max_examples=4, deadline=None)

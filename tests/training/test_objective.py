@@ -32,8 +32,8 @@ def images():
 
 PAIRS = [
     (o.visual_information, metrics.visual_information_fidelity, "vifp_sum", 0.01),
-    (o.edge_preservation, metrics.edge_preservation, "xydeas", 0.05),
-    (o.correlations_of_differences, metrics.sum_of_correlations_of_differences, "sum", 0.03),
+    (o.edge_preservation, metrics.edge_preservation, "xydeas", 0.03),
+    (o.correlations_of_differences, metrics.sum_of_correlations_of_differences, "sum", 0.005),
     (o.similarity_to_sources, metrics.structural_similarity, "eval255", 0.002),
     (o.best_structure, metrics.multi_exposure_structural_similarity, "multiscale", 0.03),
 ]
@@ -77,7 +77,7 @@ def test_the_objective_counts_shortfalls_in_full_and_gains_little():
     sources = ndimage.gaussian_filter(rng.random((4, 2, 48, 48)), (0, 0, 1, 1)).astype(np.float32)
     targets = sources.mean(axis=1)
     variables = jax.jit(model.network.init)(jax.random.key(0), jnp.zeros((2, 32, 32, 1)))
-    parameters = initial_parameters(variables, plan)
+    parameters = initial_parameters(variables)
     reference = np.asarray(reference_measures(sources, sources, targets))
     score = jax.jit(lambda batch: objective(model, parameters, batch, plan)[0])
     clean = np.zeros(4, bool)

@@ -23,7 +23,7 @@ from ttd_jax.core.dominability import LOSS_FLOOR
 from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.noise import noise_levels
-from ttd_jax.ops.pyramid import collapse, depth, double, gaussian_pyramid, halve, smooth
+from ttd_jax.ops.pyramid import collapse, depth, expand, gaussian_pyramid, reduce, smooth
 
 _LEVEL = 1 / 255
 _LOWEST = 1e-6  # of an energy in a square root or a logarithm
@@ -113,8 +113,8 @@ class BandNetwork(nn.Module):
         levels = depth(*images.shape[-2:])
         black, white = (images < 1.5 * _LEVEL).astype(images.dtype), (images > 253.5 * _LEVEL).astype(images.dtype)
         pyramid = gaussian_pyramid(jnp.stack([images, black, white]), levels)
-        levels_of = [double(coarse[0], fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
-        finest = images - (levels_of[0] if levels else double(halve(images), images.shape[-2:]))
+        levels_of = [expand(coarse[0], fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
+        finest = images - (levels_of[0] if levels else expand(reduce(images), images.shape[-2:]))
         low, median = noise_levels(finest, 1 - jnp.maximum(black, white))
         noisy = (median / (median + 0.5 * _LEVEL))[:, jnp.newaxis, jnp.newaxis]
         components, prior, sharpness, carried = [], [], [], jnp.zeros_like(images)
@@ -130,7 +130,7 @@ class BandNetwork(nn.Module):
             components.append(component)
             sharpness.append(sharp)
             prior.append(preferred)
-            carried = halve(kept if k == 0 else carried + kept)
+            carried = reduce(kept if k == 0 else carried + kept)
         image, dark, bright = pyramid[-1]
         prior.append(self._coarsest(image, carried, dark, bright, median))
         sharpness.append(jnp.ones(image.shape[1:]))

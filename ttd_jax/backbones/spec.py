@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ttd_jax.core.model import FusionModel, Variables
+from ttd_jax.core.scoring import OPEN
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
 
@@ -64,7 +65,7 @@ class Spec:
     recipes: Mapping[str, LossWeighting]
     channels: int = 1
     title: str = ""
-    abstract: Callable[[Any], Variables] = None  # type: ignore[assignment]  # set below
+    abstract: Callable[[Any], Variables] = OPEN
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"default": {}})
     origin: str = "no known place"
     licence: str = "unknown"
@@ -79,7 +80,7 @@ class Spec:
 
     def __post_init__(self):
         object.__setattr__(self, "recipes", _completed(self.recipes))
-        if self.abstract is None:
+        if self.abstract is OPEN:
             object.__setattr__(self, "abstract", partial(shapes_of, channels=self.channels))
         if not self.title:
             object.__setattr__(self, "title", self.name)
@@ -113,11 +114,11 @@ class Backbone:
     spec: Spec
     model: FusionModel
     variables: Variables
-    recipes: Mapping[str, LossWeighting] = None  # type: ignore[assignment]  # the spec's
+    recipes: Mapping[str, LossWeighting] = OPEN
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
-        object.__setattr__(self, "recipes", self.spec.recipes if self.recipes is None else _completed(self.recipes))
+        object.__setattr__(self, "recipes", self.spec.recipes if self.recipes is OPEN else _completed(self.recipes))
 
     @property
     def name(self) -> str:

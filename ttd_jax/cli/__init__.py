@@ -7,10 +7,10 @@ having failed; 130 interrupted.
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 
 from ttd_jax import __version__
 from ttd_jax.cli import evaluate, explain, export, fuse, info, metrics, train
@@ -33,8 +33,8 @@ def build_parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code; a user's mistake is one line on stderr."""
     try:
-        with suppress(AttributeError):  # not every stream can
-            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # names that are not UTF-8
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # names that are not UTF-8
         _replace_closed()
         options = build_parser().parse_args(_advised(arguments))
         code = options.run(options)

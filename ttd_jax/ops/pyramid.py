@@ -37,12 +37,12 @@ def depth(height: int, width: int, *, coarsest: int = COARSEST) -> int:
     return halvings
 
 
-def halve(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
+def reduce(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
     """Every other pixel in both directions, the first one kept, after a binomial filter of five."""
     return _in_both(image, _DOWN, [(n + 1) // 2 for n in image.shape[-2:]])
 
 
-def double(image: Float[Array, "*B H W"], size: Sequence[int]) -> Float[Array, "*B H2 W2"]:
+def expand(image: Float[Array, "*B H W"], size: Sequence[int]) -> Float[Array, "*B H2 W2"]:
     """An image enlarged to ``size``, the height and width of what was halved to it."""
     return _in_both(image, _UP, size)
 
@@ -56,13 +56,13 @@ def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[
     """The image, and what it becomes by being halved once, twice, ... ``levels`` times."""
     pyramid = [image]
     for _ in range(levels):
-        pyramid.append(halve(pyramid[-1]))
+        pyramid.append(reduce(pyramid[-1]))
     return tuple(pyramid)
 
 
 def bands_of(pyramid: Sequence[Float[Array, "*B _ _"]]) -> tuple[Float[Array, "*B _ _"], ...]:
     """The bands of a Gaussian pyramid, finest first, and its coarsest level."""
-    finer = [fine - double(coarse, fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
+    finer = [fine - expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
     return (*finer, pyramid[-1])
 
 
@@ -81,7 +81,7 @@ def collapse(bands: Sequence[Float[Array, "*B _ _"]]) -> Float[Array, "*B H W"]:
     """The image that these bands add up to."""
     *finer, image = bands
     for band in reversed(finer):
-        image = band + double(image, band.shape[-2:])
+        image = band + expand(image, band.shape[-2:])
     return image
 
 

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ttd_jax.ops.filters import box_kernel, gaussian_kernel
+from ttd_jax.ops.filters import box_kernel, gaussian_kernel, sobel
+from ttd_jax.ops.statistics import PairMoments, halve, pearson, ssim_terms
 
 Image = Float[Array, "H W"]
 Stack = Float[Array, "M H W"]
@@ -41,7 +42,7 @@ def visual_information(fused: Image, sources: Stack, target: Image) -> Scalar:
 def edge_preservation(fused: Image, sources: Stack, target: Image) -> Scalar:
     """Preservation of the sources' edges in strength and orientation (``Qabf/xydeas``)."""
     del target
-    (right, down), (rights, downs) = _sobel(255 * fused), _sobel(255 * sources)
+    (right, down), (rights, downs) = sobel(255 * fused, border="edge"), sobel(255 * sources, border="edge")
     strength, strengths = (jnp.sqrt(x**2 + y**2 + 1) for x, y in ((right, down), (rights, downs)))
     kept = jnp.minimum(strength, strengths) / jnp.maximum(strength, strengths)
     along, across = jnp.abs(right * rights + down * downs) + 1, jnp.abs(right * downs - down * rights)
@@ -54,7 +55,7 @@ def correlations_of_differences(fused: Image, sources: Stack, target: Image) -> 
     """Sum of the correlations of differences (``SCD/sum``); of M sources, less the mean of the other ones."""
     del target
     others = (jnp.sum(sources, axis=0) - sources) / (len(sources) - 1)
-    return jnp.sum(jax.vmap(_correlation)(fused - others, sources))
+    return jnp.sum(pearson(fused - others, sources, floor=1e-9))
 
 
 def similarity_to_sources(fused: Image, sources: Stack, target: Image) -> Scalar:
@@ -81,7 +82,7 @@ def best_structure(fused: Image, sources: Stack, target: Image) -> Scalar:
     value = jnp.float32(1)
     for scale, weight in enumerate(_MULTISCALE):
         if scale:
-            fused, sources = _means_of_four(fused), _means_of_four(sources)
+            fused, sources = halve(fused), halve(sources)
         value *= jax.nn.relu(_structure(fused, sources)) ** (weight / sum(_MULTISCALE))
     return value
 
@@ -169,31 +170,10 @@ def _moments(fused: Image, sources: Stack, window: Sequence[float]) -> tuple[Arr
 
 
 def _similarity(fused: Image, images: Stack) -> Float[Array, " M"]:
-    window, unbiased = box_kernel(7), 49 / 48
+    window = box_kernel(7)
     fused, images = fused - 0.5, images - 0.5  # moments about the middle of the range keep their precision
-    variance, covariance, var_fused = (unbiased * x for x in _moments(fused, images, window))
+    variance, covariance, var_fused = _moments(fused, images, window)
     mean_fused, means = local(fused, window) + 0.5, local(images, window) + 0.5
-    numerator = (2 * mean_fused * means + 0.01**2) * (2 * covariance + 0.03**2)
-    similarity = numerator / ((mean_fused**2 + means**2 + 0.01**2) * (var_fused + variance + 0.03**2))
-    return jnp.mean(similarity, axis=(-2, -1))
-
-
-def _sobel(images: Float[Array, "*B H W"]) -> tuple[Float[Array, "*B H W"], Float[Array, "*B H W"]]:
-    height, width = images.shape[-2:]
-    padded = jnp.pad(images, [(0, 0)] * (images.ndim - 2) + [(1, 1), (1, 1)], mode="edge")
-
-    def at(i: int, j: int) -> Array:
-        return padded[..., i : i + height, j : j + width]
-
-    right = at(0, 2) - at(0, 0) + 2 * (at(1, 2) - at(1, 0)) + at(2, 2) - at(2, 0)
-    down = at(2, 0) - at(0, 0) + 2 * (at(2, 1) - at(0, 1)) + at(2, 2) - at(0, 2)
-    return right, down
-
-
-def _means_of_four(images: Float[Array, "*B H W"]) -> Float[Array, "*B h w"]:
-    return (images[..., ::2, ::2] + images[..., 1::2, ::2] + images[..., ::2, 1::2] + images[..., 1::2, 1::2]) / 4
-
-
-def _correlation(x: Image, y: Image) -> Scalar:
-    x, y = x - jnp.mean(x), y - jnp.mean(y)
-    return jnp.mean(x * y) / jnp.sqrt(jnp.mean(x * x) * jnp.mean(y * y) + 1e-6)
+    moments = PairMoments(mean_fused, means, var_fused, variance, covariance)
+    luminance, structure = ssim_terms(moments, data_range=1.0, unbias=49 / 48)
+    return jnp.mean(luminance * structure, axis=(-2, -1))

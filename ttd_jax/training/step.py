@@ -15,7 +15,7 @@ from ttd_jax.backbones.bandnet import WEIGHTING
 from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.model import FusionModel
 from ttd_jax.core.weighting import LossWeighting
-from ttd_jax.ops.pyramid import halve
+from ttd_jax.ops.pyramid import reduce
 from ttd_jax.training.batches import Batch
 from ttd_jax.training.objective import measure
 from ttd_jax.training.plans import Plan
@@ -34,18 +34,19 @@ class Trained(NamedTuple):
     optimizer: optax.OptState
 
 
-def initial_parameters(variables: Any, plan: Plan) -> dict[str, Any]:
+def initial_parameters(variables: Any) -> dict[str, Any]:
     """Where training starts: at the energy-weighted pyramid, divided by the loss."""
     return {
         "variables": variables,
-        "saliency": jnp.float32(WEIGHTING.saliency if plan.saliency else 0),
-        "scale": jnp.float32(WEIGHTING.scale if plan.loss else 0),
+        "saliency": jnp.float32(WEIGHTING.saliency),
+        "scale": jnp.float32(WEIGHTING.scale),
     }
 
 
-def weighting_of(parameters: dict[str, Any]) -> LossWeighting:
-    """The weighting with its trained numbers."""
-    weighting: LossWeighting = replace(WEIGHTING, saliency=parameters["saliency"], scale=parameters["scale"])
+def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
+    """The weighting with its trained numbers; one that the plan leaves out stays 0."""
+    learned = {"saliency": plan.saliency, "scale": plan.loss}
+    weighting: LossWeighting = replace(WEIGHTING, **{name: parameters[name] * on for name, on in learned.items()})
     return weighting
 
 
@@ -57,13 +58,8 @@ def objective(
     Every measure counts by how far it is above the reference, in steps: a shortfall counts in full, what is won beyond
     a few steps counts little. So no measure is bought with another.
     """
-    if not (plan.loss and plan.saliency):
-        parameters = parameters | {
-            "saliency": parameters["saliency"] * plan.saliency,
-            "scale": parameters["scale"] * plan.loss,
-        }
     seen, intact, targets = (jnp.asarray(part) for part in batch[:3])
-    fused = fuse_sets(model, parameters["variables"], seen, weighting_of(parameters))
+    fused = fuse_sets(model, parameters["variables"], seen, weighting_of(parameters, plan))
     images = fused.image[..., 0]
     measures = [measure(task, images[i], intact[i], targets[i]) for i, task in enumerate(TASKS)]
     steps = jnp.where(batch.damaged, 3.0, 1.0)[:, jnp.newaxis]
@@ -72,7 +68,7 @@ def objective(
     total = jnp.mean(jax.nn.softplus(-2 * margins) / 2 - jnp.where(margins > 0, beyond, margins), axis=1)
     low, wanted = images, targets
     for _ in range(_LEVELS_DOWN):
-        low, wanted = halve(low), halve(wanted)
+        low, wanted = reduce(low), reduce(wanted)
     importance = jnp.array([plan.brightness.get(task, 0.0) for task in TASKS])
     total += importance * jnp.mean(jnp.abs(low - wanted), axis=(1, 2)) * 20
     assert fused.components is not None  # a loss weighting has some

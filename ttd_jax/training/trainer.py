@@ -27,7 +27,15 @@ from ttd_jax.io.checkpoints import save_checkpoint
 from ttd_jax.training.batches import Batch, Pool, every_batch, make_batch, make_pool
 from ttd_jax.training.plans import Plan
 from ttd_jax.training.scenes import make_scenes
-from ttd_jax.training.step import Trained, initial_parameters, make_judge, make_optimizer, make_step, refer
+from ttd_jax.training.step import (
+    Trained,
+    initial_parameters,
+    make_judge,
+    make_optimizer,
+    make_step,
+    refer,
+    weighting_of,
+)
 
 SCENE_SIZE = 256
 
@@ -113,13 +121,14 @@ def initial_state(plan: Plan) -> Trained:
     """Parameters and optimiser state before the first step, decided by the seed."""
     network = bandnet.build(**plan.network).network
     variables = jax.jit(network.init)(jax.random.key(plan.seed), jnp.zeros((2, 32, 32, 1)))
-    parameters = initial_parameters(variables, plan)
+    parameters = initial_parameters(variables)
     return Trained(parameters, make_optimizer(plan).init(parameters))
 
 
 def export(plan: Plan, kept: Kept, output: Path) -> Path:
     """Writes the network and its weighting as the checkpoint ``output/checkpoint``."""
-    weighting = replace(bandnet.WEIGHTING, saliency=float(kept.best["saliency"]), scale=float(kept.best["scale"]))
+    trained = weighting_of(kept.best, plan)
+    weighting = replace(trained, saliency=float(trained.saliency), scale=float(trained.scale))
     published = bandnet.SPEC.recipes
     recipes = {name: PAPER if recipe == PAPER else weighting for name, recipe in published.items()}
     manifest = {
