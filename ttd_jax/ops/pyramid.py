@@ -123,6 +123,6 @@ def _doubling_matrix() -> np.ndarray:
     return matrix
 
 
-_DOWN = _band_matrix(np.array([1, 4, 6, 4, 1]) / 16, 2)
+_DOWN = _band_matrix((1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16), 2)
 _UP = _doubling_matrix()
 _SAME = _band_matrix(gaussian_kernel(7, 1.0), 1)
