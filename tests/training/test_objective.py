@@ -32,7 +32,7 @@ def images():
 
 PAIRS = [
     (o.visual_information, metrics.visual_information_fidelity, "vifp_sum", 0.01),
-    (o.edge_preservation, metrics.edge_preservation, "xydeas", 0.03),
+    (o.edge_preservation, metrics.edge_preservation, "xydeas", 0.05),
     (o.correlations_of_differences, metrics.sum_of_correlations_of_differences, "sum", 0.005),
     (o.similarity_to_sources, metrics.structural_similarity, "eval255", 0.002),
     (o.best_structure, metrics.multi_exposure_structural_similarity, "multiscale", 0.03),
