@@ -34,7 +34,7 @@ def variables(model):
 def silent(variables):
     """Parameters of which nothing comes: no prior, no sharpness but 1, nothing taken out."""
     silenced = jax.tree.map(jnp.zeros_like, variables)
-    silenced["params"]["component"]["head"]["bias"] = jnp.array([-40.0] * 4 + [0.0] * 4)
+    silenced["params"]["judge"]["component"]["head"]["bias"] = jnp.array([-40.0] * 4 + [0.0] * 12)
     return silenced
 
 

@@ -15,6 +15,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to create")
     parser.add_argument("--steps", type=int, help="optimisation steps (default: the plan's)")
     parser.add_argument("--seed", type=int, help="random seed (default: the plan's)")
+    parser.add_argument("--radiance", metavar="FILE", help=".npz of linear radiance maps (H, W, 3), a third of the scenes")
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     runtime.add_arguments(parser)
     parser.set_defaults(run=run)
@@ -35,5 +36,7 @@ def run(options: argparse.Namespace) -> int:
         plan = replace(plan, steps=options.steps)
     if options.seed is not None:
         plan = replace(plan, seed=options.seed)
+    if options.radiance is not None:
+        plan = replace(plan, radiance=options.radiance)
     print(f"{train(plan, options.output, resume=options.resume)}: {plan.name}, {plan.steps} steps")
     return 0

@@ -46,11 +46,13 @@ class BandFeatures(NamedTuple):
 
     Attributes:
         bands: The component of every source in every band, ``(M, h, w)``, finest first and the coarsest level last.
+        seen: The source itself, likewise.
         prior: What the network adds to the score of every source, likewise.
         sharpness: What it multiplies the scores by, ``(h, w)`` in every band.
     """
 
     bands: tuple[Float[Array, "M _ _"], ...]
+    seen: tuple[Float[Array, "M _ _"], ...]
     prior: tuple[Float[Array, "M _ _"], ...]
     sharpness: tuple[Float[Array, "_ _"], ...]
 
@@ -76,29 +78,33 @@ def weigh_by_band(
         bands: How many, the coarsest level counted; ``"all"`` goes on until that has 16 pixels on its short side.
         saliency: The exponent p of explained energy.
     """
-    levels = depth(*sources.shape[1:3]) if bands == "all" else int(bands) - 1
     if isinstance(features, BandFeatures):
-        levels = len(features.bands) - 1
-        by_component = [band[..., jnp.newaxis] for band in features.bands]
-        components, seen = collapse(features.bands)[..., jnp.newaxis], sources
-        prior: Sequence[Any] = features.prior
-        sharpness: Sequence[Any] = features.sharpness
+        by_component, seen = ([band[..., jnp.newaxis] for band in bands] for bands in (features.bands, features.seen))
+        found = _weights(by_component, seen, weighting, saliency, features.prior, features.sharpness)
+        both = collapse([jnp.concatenate([u, w]) for u, w in zip(features.bands, found, strict=True)])
+        components, total = both[: len(sources), ..., jnp.newaxis], both[len(sources) :]
     else:
+        levels = depth(*sources.shape[1:3]) if bands == "all" else int(bands) - 1
         components = uni_source_components(model, variables, sources, features, kind=weighting.component)
-        compared, seen = in_space(model, components, sources, weighting.space)
-        by_component = _bands(compared, levels)
-        prior, sharpness = (0.0,) * (levels + 1), (1.0,) * (levels + 1)
-    losses, distance = reconstruction_losses(model, components, sources, weighting), reconstruction_loss(weighting.loss)
-    floor = LOSS_FLOOR**2 if weighting.loss == "mse" else LOSS_FLOOR
+        by_component, seen = (_bands(images, levels) for images in in_space(model, components, sources, weighting.space))
+        found = _weights(by_component, seen, weighting, saliency, [0.0] * len(seen), [1.0] * len(seen))
+        total = collapse(found)
+    losses = reconstruction_losses(model, components, sources, weighting)
+    return Weighed(components, losses, total / len(found), tuple(weights[..., jnp.newaxis] for weights in found))
+
+
+def _weights(by_component, seen, weighting: Scoring, saliency, prior, sharpness) -> list[Float[Array, "M _ _"]]:
+    """The weights in every band, finest first."""
+    distance, floor = reconstruction_loss(weighting.loss), LOSS_FLOOR**2 if weighting.loss == "mse" else LOSS_FLOOR
     found = []
-    for k, (u, x) in enumerate(zip(by_component, _bands(seen, levels), strict=True)):
+    for k, (u, x) in enumerate(zip(by_component, seen, strict=True)):
         loss, energy = smooth(jnp.stack([distance(u, x), jnp.mean(u * u, axis=-1)]))
         loss = smooth_losses(loss, weighting.smoothing or 0.0)
         score = relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=floor)
-        if k < levels:
+        if k < len(seen) - 1:
             score = score + saliency * jnp.log(energy + ENERGY_FLOOR)
         found.append(weights_from_scores(sharpness[k] * score + prior[k], weighting))
-    return Weighed(components, losses, summed_up(found), tuple(weights[..., jnp.newaxis] for weights in found))
+    return found
 
 
 def _bands(images: Float[Array, "M H W C"], levels: int) -> list[Float[Array, "M _ _ C"]]:

@@ -4,16 +4,20 @@ Images are ``(..., H, W)``; leading axes are carried along, and an image is cont
 what one level of the Gaussian pyramid has and the next coarser one, enlarged, has not; the last entry of a pyramid is
 its coarsest level itself. So bands add up to the image exactly, whatever its size (Burt and Adelson 1983).
 
-A filter is a product with a small band matrix, some tens of pixels at a time. On a CPU that costs a few operations more
-than a sum of shifted images, but a compiler neither fuses one filter into the next, which would compute it anew for
-every pixel that reads it, nor takes minutes to try.
+A filter is a sum of shifted images, first along columns, then along rows. What it is made of and what it gives are
+stored (:func:`jax.lax.optimization_barrier`): a compiler would compute one filter anew for every pixel of the next.
 """
 
+import functools
+import operator
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from jaxtyping import Array, Float
 
 from ttd_jax.ops.filters import gaussian_kernel
@@ -21,7 +25,12 @@ from ttd_jax.ops.filters import gaussian_kernel
 COARSEST = 16
 """The coarsest level of a pyramid has at most this many pixels on its short side, and more than half of it."""
 
-_BLOCK = 32  # pixels of one product
+_SHORT = 160  # pixels of an axis
+_BINOMIAL = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
+_GAUSSIAN = gaussian_kernel(7, 1.0)
+
+SMOOTH_REACH = len(_GAUSSIAN) // 2
+"""Pixels on every side that a local mean takes in."""
 
 
 def depth(height: int, width: int, *, coarsest: int = COARSEST) -> int:
@@ -39,17 +48,34 @@ def depth(height: int, width: int, *, coarsest: int = COARSEST) -> int:
 
 def reduce(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
     """Every other pixel in both directions, the first one kept, after a binomial filter of five."""
-    return _in_both(image, _DOWN, [(n + 1) // 2 for n in image.shape[-2:]])
+    for axis in (-2, -1):
+        length = image.shape[axis]
+        image = _along(_HALVE, image, axis, (length + 1) // 2)
+    return image
 
 
 def expand(image: Float[Array, "*B H W"], size: Sequence[int]) -> Float[Array, "*B H2 W2"]:
-    """An image enlarged to ``size``, the height and width of what was halved to it."""
-    return _in_both(image, _UP, size)
+    """An image enlarged to ``size``, the height and width of what was halved to it.
+
+    An even pixel is 1-6-1 of its neighbours, an odd one the mean of two: the binomial filter of spread pixels.
+    """
+    for axis, wanted in zip((-2, -1), size, strict=True):
+        image = _along(_DOUBLE, image, axis, wanted)
+    return image
 
 
 def smooth(image: Float[Array, "*B H W"]) -> Float[Array, "*B H W"]:
     """Gaussian means with a standard deviation of one pixel."""
-    return _in_both(image, _SAME, image.shape[-2:])
+    for axis in (-2, -1):
+        image = _along(_MEAN, image, axis, image.shape[axis])
+    return image
+
+
+def smooth_inside(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
+    """The same where it needs no pixels beyond the image: ``SMOOTH_REACH`` fewer on every side."""
+    for axis in (-2, -1):
+        image = _stored(_weighted(image, _GAUSSIAN, axis, image.shape[axis] - 2 * SMOOTH_REACH))
+    return image
 
 
 def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B _ _"], ...]:
@@ -85,44 +111,63 @@ def collapse(bands: Sequence[Float[Array, "*B _ _"]]) -> Float[Array, "*B H W"]:
     return image
 
 
-def _in_both(image: Array, matrix: np.ndarray, size: Sequence[int]) -> Array:
-    """An image filtered along its rows, then along its columns."""
-    for length in reversed(size):
-        image = jnp.swapaxes(_filter(image, matrix, length), -1, -2)
-    return image
+class _Filter(NamedTuple):
+    """A filter along one axis: result i is the sum of ``kernels[i % len(kernels)]`` times the pixels from
+    ``i * stride // len(kernels) - before`` on; beyond the border the outermost pixel counts."""
+
+    kernels: tuple[tuple[float, ...], ...]
+    stride: int
+    before: int
 
 
-def _filter(image: Array, matrix: np.ndarray, size: int) -> Array:
-    """Blocks of the last axis, each with its neighbours on both sides, times a band matrix; ``size`` of the results."""
-    inputs, outputs = matrix.shape
-    step = inputs // _BLOCK * _BLOCK  # from block to block; the rest are neighbours
-    halo = inputs - step
-    count = -(-size // outputs)
-    lead = image.shape[:-1]
-    margins = halo // 2, (count + 1) * step - halo // 2 - image.shape[-1]
-    padded = jnp.pad(image, [(0, 0)] * len(lead) + [margins], mode="edge").reshape(*lead, count + 1, step)
-    blocks = jnp.concatenate([padded[..., :-1, :], padded[..., 1:, :halo]], axis=-1)
-    found = jnp.matmul(blocks, jnp.asarray(matrix), precision="highest")
-    return found.reshape(*lead, count * outputs)[..., :size]
+_HALVE = _Filter((_BINOMIAL,), 2, 2)
+_DOUBLE = _Filter(((1 / 8, 6 / 8, 1 / 8), (0.0, 1 / 2, 1 / 2)), 1, 1)
+_MEAN = _Filter((_GAUSSIAN,), 1, SMOOTH_REACH)
 
 
-def _band_matrix(kernel: Sequence[float], stride: int) -> np.ndarray:
-    """From a block and its neighbours to every ``stride``-th of the kernel's sums."""
-    matrix = np.zeros((stride * _BLOCK + len(kernel) - 1, _BLOCK), np.float32)
-    for out in range(_BLOCK):
-        matrix[stride * out : stride * out + len(kernel), out] = kernel
+def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
+    """A filter along one axis, ``size`` results.
+
+    Where the axis is short this is a product with the filter's matrix: a library does that, and nothing is compiled.
+    """
+    length = image.shape[axis]
+    if isinstance(length, int) and max(length, size) <= _SHORT:
+        matrix = _matrix(each, length, size)
+        turned = image if axis == -1 else jnp.swapaxes(image, -1, -2)
+        found = jnp.matmul(turned, matrix, precision="highest")
+        return found if axis == -1 else jnp.swapaxes(found, -1, -2)
+    phases, reach = len(each.kernels), len(each.kernels[0])
+    count = -(-size // phases)
+    last = (count - 1) * each.stride + reach - each.before - length
+    widths = [(0, 0)] * (image.ndim + axis) + [(each.before, last)] + [(0, 0)] * (-axis - 1)
+    padded = _stored(jnp.pad(image, widths, mode="edge"))
+    found = [_weighted(padded, kernel, axis, count, each.stride) for kernel in each.kernels]
+    if phases == 1:
+        return _stored(found[0])
+    shape = [*image.shape[: image.ndim + axis], phases * count, *image.shape[image.ndim + axis + 1 :]]
+    mixed = jnp.stack(found, axis=image.ndim + axis + 1).reshape(shape)
+    return _stored(lax.slice_in_dim(mixed, 0, size, axis=axis))
+
+
+@cache
+def _matrix(each: _Filter, length: int, size: int) -> np.ndarray:
+    """A filter as a matrix, pixels times results."""
+    matrix = np.zeros((length, size), np.float32)
+    for i in range(size):
+        phase = i % len(each.kernels)
+        for j, k in enumerate(each.kernels[phase]):
+            matrix[np.clip(i // len(each.kernels) * each.stride + j - each.before, 0, length - 1), i] += k
     return matrix
 
 
-def _doubling_matrix() -> np.ndarray:
-    """An even result is 1-6-1 of its neighbours, an odd one the mean of two: the binomial filter of spread pixels."""
-    matrix = np.zeros((_BLOCK + 2, 2 * _BLOCK), np.float32)
-    for i in range(_BLOCK):
-        matrix[i : i + 3, 2 * i] = np.array([1, 6, 1]) / 8
-        matrix[i + 1 : i + 3, 2 * i + 1] = 0.5
-    return matrix
+def _weighted(image: Array, kernel: Sequence[float], axis: int, size: int, stride: int = 1) -> Array:
+    terms = [k * _part(image, axis, i, size, stride) for i, k in enumerate(kernel) if k]
+    return functools.reduce(operator.add, terms)
 
 
-_DOWN = _band_matrix((1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16), 2)
-_UP = _doubling_matrix()
-_SAME = _band_matrix(gaussian_kernel(7, 1.0), 1)
+def _part(image: Array, axis: int, first: int, size: int, stride: int = 1) -> Array:
+    return lax.slice_in_dim(image, first, first + (size - 1) * stride + 1, stride, axis)
+
+
+def _stored(image: Array) -> Array:
+    return lax.optimization_barrier(image)

@@ -15,6 +15,7 @@ class Plan:
         network: Options of the network's factory.
         size: Side of an image in pixels.
         scenes: How many scenes to make sets from.
+        radiance: File of radiance maps, a third of the scenes; empty for none.
         sets: How many sets of two sources; of three there are a sixth as many.
         guard: How many sets of other scenes tell when to stop; 0 for none, and the last step is kept.
         pairs: Share of the steps on two sources.
@@ -31,9 +32,10 @@ class Plan:
     seed: int = 0
     network: dict[str, Any] = field(default_factory=dict)
     size: int = 160
-    scenes: int = 150
+    scenes: int = 180
+    radiance: str = ""
     sets: int = 2400
-    guard: int = 96
+    guard: int = 48
     pairs: float = 0.85
     learning_rate: float = 3e-3
     damaged: float = 0.4
@@ -50,7 +52,7 @@ class Plan:
 PLANS: dict[str, Plan] = {
     plan.name: plan
     for plan in (
-        Plan(name="general", steps=400),
+        Plan(name="general", steps=1500),
         Plan(
             name="smoke",
             steps=4,

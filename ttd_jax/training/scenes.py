@@ -1,9 +1,10 @@
-"""Clean grey scenes to make sources from: procedural ones and photographs that come with scikit-image.
+"""Clean grey scenes to make sources from: procedural ones, photographs of scikit-image, and radiance maps.
 
 A scene is a square grey image in [0, 1] and a map of regions, each of which may get a depth, a temperature or a
 tissue of its own.
 """
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -19,10 +20,11 @@ cameraman are left for tests and examples."""
 
 
 class Scene(NamedTuple):
-    """A clean image and its regions, numbered from 0."""
+    """A clean image, its regions, numbered from 0, and its linear radiance where that is known."""
 
     image: Float[np.ndarray, "N N"]
     regions: Int[np.ndarray, "N N"]
+    radiance: Float[np.ndarray, "N N"] | None = None
 
 
 def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarray, "H W"]]:
@@ -43,30 +45,55 @@ def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarra
     return photographs
 
 
-def make_scenes(seed: int, count: int, size: int) -> list[Scene]:
-    """A pool of scenes, half procedural and half from photographs, the same for the same seed."""
+def load_radiance(path: str | os.PathLike) -> list[Float[np.ndarray, "H W"]]:
+    """Luminance of linear radiance maps, a NumPy archive of arrays ``(H, W, 3)`` such as panoramas of Poly Haven.
+
+    Raises:
+        InputError: The file is no such archive.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            maps = [np.asarray(file[name], np.float32) @ np.float32([0.2126, 0.7152, 0.0722]) for name in file]
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"radiance maps are an .npz of arrays (H, W, 3); {path}: {error}") from None
+    if not maps or not all(m.ndim == 2 and np.isfinite(m).all() and m.min() >= 0 and m.max() > 0 for m in maps):
+        raise InputError(f"radiance maps are arrays (H, W, 3) of finite values of at least 0; {path} holds others")
+    return maps
+
+
+def make_scenes(seed: int, count: int, size: int, radiance: Sequence[np.ndarray] = ()) -> list[Scene]:
+    """A pool of scenes in equal parts procedural, from photographs and, if there are any, from radiance maps.
+
+    The same for the same seed.
+    """
     rng = np.random.default_rng(seed)
     photographs = load_photographs()
-    return [
-        photograph_scene(rng, photographs[rng.integers(len(photographs))], size) if i % 2 else dead_leaves(rng, size)
-        for i in range(count)
-    ]
+
+    def scene(kind: int) -> Scene:
+        if kind == 0:
+            return dead_leaves(rng, size)
+        choices = photographs if kind == 1 else radiance
+        chosen = choices[rng.integers(len(choices))]
+        return photograph_scene(rng, chosen, size) if kind == 1 else radiance_scene(rng, chosen, size)
+
+    return [scene(i % (3 if radiance else 2)) for i in range(count)]
 
 
 def crop(rng: np.random.Generator, scene: Scene, size: int) -> Scene:
     """A random window, turned or mirrored, with its contrast, brightness and tone changed at random."""
     i, j = rng.integers(0, scene.image.shape[0] - size + 1, 2)
-    image, regions = (part[i : i + size, j : j + size] for part in scene)
-    turns, mirrored = int(rng.integers(4)), rng.random() < 0.5
-    image, regions = np.rot90(image, turns), np.rot90(regions, turns)
-    if mirrored:
-        image, regions = image[:, ::-1], regions[:, ::-1]
+    turns, step = int(rng.integers(4)), -1 if rng.random() < 0.5 else 1
+
+    def part(of: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(np.rot90(of[i : i + size, j : j + size], turns)[:, ::step])
+
+    image, regions = part(scene.image), part(scene.regions)
     low, high = rng.uniform(0, 0.25), rng.uniform(0.7, 1)
     image = low + (high - low) * np.clip(image, 0, 1) ** np.exp(rng.uniform(-0.5, 0.5))
-    return Scene(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(regions))
+    return Scene(image.astype(np.float32), regions, None if scene.radiance is None else part(scene.radiance))
 
 
-def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int) -> Scene:
+def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int, highest: float = 1.0) -> Scene:
     """A random window of a photograph at a random scale; its regions are patches of like brightness."""
     shortest = min(photograph.shape)
     window = int(min(size / rng.uniform(0.5, 1.2), shortest))
@@ -74,10 +101,23 @@ def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int
     part = photograph[i : i + window, j : j + window]
     if window > size:
         part = ndimage.gaussian_filter(part, 0.35 * window / size)
-    image = np.clip(ndimage.zoom(part, size / window, order=1, grid_mode=True, mode="nearest"), 0, 1)
-    bands = np.floor(8 * ndimage.gaussian_filter(image, 6)) + 8 * np.floor(3 * smooth_noise(rng, size, 20))
+    image = np.clip(ndimage.zoom(part, size / window, order=1, grid_mode=True, mode="nearest"), 0, highest)
+    return Scene(image.astype(np.float32), _regions(rng, image))
+
+
+def _regions(rng: np.random.Generator, image: np.ndarray) -> Int[np.ndarray, "N N"]:
+    size = len(image)
+    bands = np.floor(8 * ndimage.gaussian_filter(np.clip(image, 0, 1), 6)) + 8 * np.floor(3 * smooth_noise(rng, size, 20))
     _, regions = np.unique(bands, return_inverse=True)
-    return Scene(image.astype(np.float32), regions.reshape(size, size).astype(np.int32))
+    return regions.reshape(size, size).astype(np.int32)
+
+
+def radiance_scene(rng: np.random.Generator, luminance: np.ndarray, size: int) -> Scene:
+    """The same of a panorama, which has no left or right end; its image is as a camera would show it."""
+    scene = photograph_scene(rng, np.roll(luminance, rng.integers(luminance.shape[1]), axis=1), size, highest=np.inf)
+    radiance = scene.image
+    shown = np.clip(radiance / np.percentile(radiance, 95), 0, 1) ** (1 / 2.2)
+    return Scene(shown.astype(np.float32), _regions(rng, shown), radiance)
 
 
 def dead_leaves(rng: np.random.Generator, size: int) -> Scene:

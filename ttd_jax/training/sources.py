@@ -41,7 +41,7 @@ def exposure(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Source
     stops = rng.uniform(0.3, 1.2) * smooth_noise(rng, len(scene.image), rng.uniform(6, 30))
     if rng.random() < 0.5:  # a window, a lamp, a shadow
         stops += rng.uniform(1, 2.5) * (ndimage.gaussian_filter(random_area(rng, scene), 1) - 0.5)
-    radiance = scene.image**gamma * np.exp(stops)
+    radiance = scene.image**gamma * np.exp(stops) if scene.radiance is None else scene.radiance.copy()
     radiance /= np.percentile(radiance, 90)
     exposures = np.linspace(-rng.uniform(0.7, 3.5), rng.uniform(0.5, 3.5), count)
     sources = [np.clip(radiance * 2.0**stop, 0, 1) ** (1 / gamma) for stop in exposures]
@@ -147,12 +147,12 @@ def corrupt(rng: np.random.Generator, sources: Sources) -> Sources:
     """One source made worse, the other ones as they are: noise, JPEG, a box, defocus or less contrast."""
     changed, kinds = sources.copy(), (_noisy, _compressed, _boxed, defocus, _faded)
     m = rng.integers(len(sources))
-    changed[m] = kinds[rng.choice(len(kinds), p=(0.45, 0.15, 0.2, 0.1, 0.1))](rng, changed[m])
+    changed[m] = kinds[rng.choice(len(kinds), p=(0.4, 0.15, 0.25, 0.1, 0.1))](rng, changed[m])
     return (np.rint(np.clip(changed, 0, 1) * 255) / 255).astype(np.float32)
 
 
 def _noisy(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
-    return image + rng.uniform(4, 30) / 255 * rng.standard_normal(image.shape)
+    return image + rng.uniform(8, 30) / 255 * rng.standard_normal(image.shape)
 
 
 def _compressed(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ once a run is through, ``checkpoint/``, which :func:`ttd_jax.load_backbone` read
 """
 
 import csv
+import hashlib
 import json
 import os
 import subprocess
@@ -26,7 +27,7 @@ from ttd_jax.io.atomic import atomic_file, atomic_folder, check_output
 from ttd_jax.io.checkpoints import save_checkpoint
 from ttd_jax.training.batches import Batch, Pool, every_batch, make_batch, make_pool
 from ttd_jax.training.plans import Plan
-from ttd_jax.training.scenes import make_scenes
+from ttd_jax.training.scenes import load_radiance, make_scenes
 from ttd_jax.training.step import (
     Trained,
     initial_parameters,
@@ -106,13 +107,14 @@ def _judge(judge: Any, kept: Kept, state: Trained, guard: Sequence[Batch]) -> Ke
 
 def make_pools(plan: Plan) -> tuple[list[Pool], list[Batch]]:
     """The sets to train on, of two and of three sources, and batches of the guard set, of other scenes."""
-    scenes = make_scenes(plan.seed, plan.scenes, SCENE_SIZE)
+    radiance = load_radiance(plan.radiance) if plan.radiance else []
+    scenes = make_scenes(plan.seed, plan.scenes, SCENE_SIZE, radiance)
     options: dict[str, Any] = {"size": plan.size, "damaged": plan.damaged, "refer": refer}
     sets = {2: plan.sets, 3: plan.sets // 6} if plan.pairs < 1 else {2: plan.sets}
     pools = [make_pool(scenes, seed=plan.seed, sets=max(n, 4), count=m, **options) for m, n in sets.items()]
     if not plan.guard:
         return pools, []
-    others = make_scenes(plan.seed + 1, plan.scenes, SCENE_SIZE)
+    others = make_scenes(plan.seed + 1, plan.scenes, SCENE_SIZE, radiance)
     pool = make_pool(others, seed=plan.seed + 1, sets=plan.guard, count=2, **options)
     return pools, every_batch(pool)
 
@@ -136,12 +138,20 @@ def export(plan: Plan, kept: Kept, output: Path) -> Path:
         "preset": bandnet.SPEC.default_preset,
         "config": {name: list(v) if isinstance(v, tuple) else v for name, v in plan.network.items()},
         "recipes": recipes_as_data(recipes),
-        "source": {"trained_with": plan.as_dict(), "commit": _commit()},
+        "source": {"trained_with": plan.as_dict() | _named(plan.radiance), "commit": _commit()},
         "licence": "Apache-2.0",
         "ttd_jax": __version__,
     }
     save_checkpoint(output / "checkpoint", kept.best["variables"], manifest, overwrite=True)
     return output / "checkpoint"
+
+
+def _named(radiance: str) -> dict[str, str]:
+    """A file by its name and its digest, as it may lie elsewhere."""
+    if not radiance:
+        return {}
+    digest = hashlib.sha256(Path(radiance).read_bytes()).hexdigest()
+    return {"radiance": Path(radiance).name, "radiance_sha256": digest}
 
 
 def _save(kept: Kept, step: int, output: Path) -> None:
