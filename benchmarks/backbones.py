@@ -17,7 +17,7 @@ import time
 from functools import partial
 
 CASES = {
-    "ttdnet": ("ttdnet", "general", 2),
+    "bandnet": ("bandnet", "general", 2),
     "ifcnn": ("ifcnn", "max", 2),
     "cddfuse": ("cddfuse", "ivf", 2),
     "piafusion": ("piafusion", "default", 2),

@@ -25,7 +25,7 @@ from ttd_jax.engine.pipeline import fuse_pixels
 
 def network(name: str):
     """Model, parameters and default recipe."""
-    if name == "ttdnet":
+    if name == "bandnet":
         backbone = load_backbone()
         return backbone.model, backbone.variables, backbone.recipes["default"]
     spec = BACKBONES[name]
@@ -100,13 +100,13 @@ def report_loop(repeat: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", metavar="NAME", help="backbones (default: ttdnet ifcnn)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="backbones (default: bandnet ifcnn)")
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--repeat", type=int, default=3, help="runs to take the least of")
     options = parser.parse_args()
     print(f"two sources, {options.width} x {options.height}")
-    for name in options.names or ("ttdnet", "ifcnn"):
+    for name in options.names or ("bandnet", "ifcnn"):
         report(name, options.height, options.width, options.repeat)
     report_loop(options.repeat)
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-CASES = {"ttdnet": "general", "ifcnn": "max", "cddfuse": "ivf", "piafusion": "default", "mgdn": "focus"}
+CASES = {"bandnet": "general", "ifcnn": "max", "cddfuse": "ivf", "piafusion": "default", "mgdn": "focus"}
 """Backbone and preset."""
 
 

@@ -15,12 +15,14 @@ from ttd_jax import Fuser, GradientWeighting, fuse
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.mgdn import TASKS
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.gradients import component_gradients
+from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 
 RNG = np.random.default_rng(0)
 PAIR = list(RNG.random((2, 15, 18)).astype(np.float32))
 SMALL = {"channels": 24, "stages": 1, "depth": 2, "heads": 2}
-CHANNELS = {"ttdnet": 34, "ifcnn": 64, "cddfuse": 128, "piafusion": 128, "mgdn": 24}
+CHANNELS = {"ifcnn": 64, "cddfuse": 128, "piafusion": 128, "mgdn": 24}
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -41,11 +43,26 @@ def test_every_backbone_with_feature_maps_runs(name, monkeypatch, ifcnn_variable
         fuse(sources, backbone=backbone, weighting=GradientWeighting(channel=CHANNELS[name]))
 
 
-def test_backbones_without_feature_maps_say_so():
-    assert {*BACKBONES} - {*CHANNELS} == {"bandnet", "pyramid"}
-    for name in ("bandnet", "pyramid"):
-        with pytest.raises(InputError, match="feature"):
-            fuse(PAIR, backbone=name, weighting="gradient")
+@pytest.mark.parametrize("name", sorted({*BACKBONES} - {*CHANNELS}))
+def test_bands_are_channels(name):
+    sources = list(RNG.random((2, 40, 50)).astype(np.float32))
+    result = fuse(sources, backbone=name, weighting=GradientWeighting(channel=1))
+    np.testing.assert_allclose(result.weights.sum(axis=0), 1, rtol=1e-5)
+    np.testing.assert_allclose(result.losses.mean(), 1, rtol=1e-4)
+    assert np.isfinite(result.image).all()
+    with pytest.raises(InputError, match="this backbone has 3 feature channels, 0 to 2; got channel 3"):
+        fuse(sources, backbone=name, weighting=GradientWeighting(channel=3))
+
+
+def test_the_slope_of_a_band_is_the_difference_taken_down_the_pyramid():
+    """Of components that are bands added up: the finest band's slope is twice the difference itself."""
+    sources = jnp.asarray(RNG.random((2, 40, 50, 1)), jnp.float32)
+    model = BACKBONES["pyramid"].build()
+    features = model.encode({}, sources)
+    changed = features._replace(bands=tuple(0.9 * band for band in features.bands))
+    weighting = GradientWeighting("mse").complete(PAPER)
+    components, slopes = jax.jit(lambda f: component_gradients(model, {}, sources, f, weighting))(changed)
+    np.testing.assert_allclose(slopes[..., 0], 2 * np.abs(components - sources)[..., 0], atol=1e-5)
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,7 @@ def psnr(x, y):
 
 
 @pytest.mark.parametrize("weighting", ["loss", "static"])
-def test_ttdnet_moves_little(weighting):
+def test_the_network_of_the_package_moves_little(weighting):
     sources = list(RNG.random((2, 40, 48)).astype(np.float32))
     plain = fuse(sources, weighting=weighting)
     half = fuse(sources, weighting=weighting, precision="bfloat16")

@@ -30,7 +30,7 @@ def test_every_recipe_is_complete_and_the_paper_is_among_them(recipes):
     assert recipes["paper"] == PAPER
 
 
-@pytest.mark.parametrize("name", ["ttdnet", "ifcnn"])
+@pytest.mark.parametrize("name", ["bandnet", "ifcnn"])
 def test_networks_of_the_study_have_a_recipe_for_every_task(name):
     assert set(NAMES) == set(CELLS)
     for preset in BACKBONES[name].presets:

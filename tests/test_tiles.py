@@ -15,9 +15,9 @@ RNG = np.random.default_rng(0)
 
 
 @pytest.mark.parametrize(("size", "weighting"), [((70, 131), "loss"), ((50, 65), "loss"), ((140, 64), "static")])
-def test_the_network_of_the_package(size, weighting):
-    sources = list(RNG.random((2, *size)).astype(np.float32))
-    whole, tiled = (Fuser(weighting=weighting, tile=tile)(sources) for tile in (None, 64))
+def test_windows_give_what_the_whole_image_gives(ifcnn_variables, size, weighting):
+    sources, backbone = list(RNG.random((2, *size)).astype(np.float32)), ifcnn_backbone(ifcnn_variables)
+    whole, tiled = (Fuser(backbone, weighting=weighting, tile=tile)(sources) for tile in (None, 64))
     for name in ("image", "weights", *(["losses", "components"] if weighting == "loss" else [])):
         np.testing.assert_allclose(getattr(tiled, name), getattr(whole, name), atol=1e-5)
     assert tiled.report["shape"] == list(size)
@@ -54,14 +54,16 @@ def test_windows_cover_every_pixel_once_with_their_halo(size, window, halo):
     assert covered == list(range(size))
 
 
-def test_backbones_and_tiles_that_do_not_go_together():
+def test_backbones_and_tiles_that_do_not_go_together(ifcnn_variables):
     with pytest.raises(InputError, match="analytic looks at the whole image: leave tile out"):
         Fuser(analytic.backbone(), tile=64)
-    with pytest.raises(InputError, match="ttdnet looks 24 pixels far: a tile has more than twice that; got 48"):
-        Fuser(tile=48)
+    with pytest.raises(InputError, match="bandnet looks at the whole image: leave tile out"):
+        Fuser(tile=64)
+    with pytest.raises(InputError, match="ifcnn looks 18 pixels far: a tile has more than twice that; got 36"):
+        Fuser(ifcnn_backbone(ifcnn_variables), tile=36)
 
 
-def test_windows_are_fused_one_at_a_time():
+def test_windows_are_fused_one_at_a_time(ifcnn_variables):
     """What is compiled for a large image is what is compiled for the window."""
-    program = Fuser(tile=64)._programs.compile((2, 5000, 4000, 1), "gray")
+    program = Fuser(ifcnn_backbone(ifcnn_variables), tile=64)._programs.compile((2, 5000, 4000, 1), "gray")
     assert next(leaf.shape for leaf in jax.tree.leaves(program.out_info)) == (64, 64)

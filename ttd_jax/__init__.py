@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from ttd_jax.backbones import load_backbone, save_backbone
     from ttd_jax.backbones.adapter import RuleModel
     from ttd_jax.backbones.spec import Backbone, Spec
+    from ttd_jax.core.gradient_weighting import GradientWeighting
     from ttd_jax.core.model import Facts, FusionModel
     from ttd_jax.core.protocol import Weighed, Weighting
-    from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
+    from ttd_jax.core.weighting import LossWeighting, StaticWeighting
     from ttd_jax.errors import CheckpointError, InputError
     from ttd_jax.export import export_fuser
     from ttd_jax.figures import explanation_figure

@@ -65,7 +65,7 @@ def test_one_file_runs_at_two_sizes_without_the_package(ttd_jax, tmp_path):
         "weights float32[2,height,width]; for cpu, cuda\n"
     )
     about = json.loads(Path(f"{program}.json").read_text())
-    assert (about["backbone"], about["color"], about["platforms"]) == ("ttdnet", "gray", ["cpu", "cuda"])
+    assert (about["backbone"], about["color"], about["platforms"]) == ("bandnet", "gray", ["cpu", "cuda"])
     runs = []
     for name, shape in (("small", (9, 21)), ("large", (50, 33))):
         runs.append([program, *write_sources(tmp_path, name, shape, shape), tmp_path / f"{name}.png"])

@@ -13,6 +13,7 @@ from skimage.metrics import structural_similarity
 from tests.analytic import GAIN, OFFSET, VARIABLES, AnalyticModel, decode, encode, normalize
 from ttd_jax.core.dominability import uni_source_components, weights_from_losses
 from ttd_jax.core.fusion import fuse
+from ttd_jax.core.gradient_weighting import GradientWeighting
 from ttd_jax.core.gradients import (
     channel_mix,
     channel_scores,
@@ -23,7 +24,7 @@ from ttd_jax.core.gradients import (
     total_loss,
 )
 from ttd_jax.core.losses import gradient_difference, structural_dissimilarity
-from ttd_jax.core.weighting import PAPER, GradientWeighting, StaticWeighting
+from ttd_jax.core.weighting import PAPER, StaticWeighting
 from ttd_jax.errors import InputError
 
 SOURCES = np.random.default_rng(0).random((3, 6, 7, 2)).astype(np.float32)

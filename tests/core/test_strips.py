@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tests.networks import ifcnn_backbone
-from ttd_jax.backbones import ttdnet
 from ttd_jax.core.fusion import Fused, fuse
+from ttd_jax.core.gradient_weighting import GradientWeighting
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
-from ttd_jax.core.weighting import PAPER, GradientWeighting, StaticWeighting
+from ttd_jax.core.weighting import PAPER, StaticWeighting
 from ttd_jax.engine import pipeline
 
 
@@ -53,15 +53,11 @@ def test_a_halo_that_is_too_small_shows():
 
 @pytest.mark.parametrize(
     ("name", "component", "smoothing"),
-    [("mean", "static", 0), ("max", "static", 0), ("max", "black", 0), ("mean", "fused", 1.5), ("ttdnet", "alone", 2)],
+    [("mean", "static", 0), ("max", "static", 0), ("max", "black", 0), ("mean", "fused", 1.5), ("max", "alone", 2)],
 )
 def test_a_network_in_strips_equals_it_at_once(ifcnn_variables, monkeypatch, name, component, smoothing):
-    if name == "ttdnet":
-        model = ttdnet.build(channels=4)
-        variables = model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
-    else:
-        backbone = ifcnn_backbone(ifcnn_variables, name)
-        model, variables = backbone.model, backbone.variables
+    backbone = ifcnn_backbone(ifcnn_variables, name)
+    model, variables = backbone.model, backbone.variables
     sources = jnp.asarray(np.random.default_rng(1).random((3, 75, 12, 1)), jnp.float32)
     sources = sources.at[:, jnp.array([0, -1])].set(1)  # something to see at the borders
     weighting = StaticWeighting()
@@ -95,16 +91,12 @@ def test_sums_in_strips_count_every_row_once(height, rows):
 
 
 @pytest.mark.parametrize(
-    ("name", "channel", "loss", "smoothing"),
-    [("ttdnet", "auto", "mse", 2), ("ifcnn", "auto", "ssim", 0), ("ifcnn", [5, 44], "gradient", 1)],
+    ("channel", "loss", "smoothing"),
+    [("auto", "mse", 2), ("auto", "ssim", 0), ([5, 44], "gradient", 1)],
 )
-def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeypatch, name, channel, loss, smoothing):
-    if name == "ttdnet":
-        model = ttdnet.build(channels=4, encoder=(1, 2), decoder=(2,))
-        variables = model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
-    else:
-        backbone = ifcnn_backbone(ifcnn_variables)
-        model, variables = backbone.model, backbone.variables
+def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeypatch, channel, loss, smoothing):
+    backbone = ifcnn_backbone(ifcnn_variables)
+    model, variables = backbone.model, backbone.variables
     recipe = replace(PAPER, form="linear", smoothing=smoothing)
     weighting = GradientWeighting(loss, channel=channel).complete(recipe)
     sources = jnp.asarray(np.random.default_rng(1).random((2, 91, 12, 1)), jnp.float32)

@@ -108,10 +108,10 @@ def test_manifests_of_odd_values(copy, change):
     assert refused(copy)
 
 
-@pytest.mark.parametrize("config", [{"channels": -1}, {"channels": 0}, {"channels": 10**9}, {"encoder": [0]}])
+@pytest.mark.parametrize("config", [{"channels": -1}, {"channels": 0}, {"channels": 10**9}, {"dilations": [-1]}])
 def test_options_that_no_network_has(copy, config):
     manifest = copy / "manifest.json"
-    described = json.loads(manifest.read_text()) | {"backbone": "ttdnet", "preset": "general", "recipe": None}
+    described = json.loads(manifest.read_text()) | {"backbone": "bandnet", "preset": "general", "recipe": None}
     manifest.write_text(json.dumps(described | {"config": config}))
     assert refused(copy)
 

@@ -9,16 +9,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ttd_jax.backbones import bandnet, cddfuse, ifcnn, illumination, mgdn, piafusion, pyramid, ttdnet
+from ttd_jax.backbones import bandnet, cddfuse, ifcnn, illumination, mgdn, piafusion, pyramid
 from ttd_jax.backbones.recipes import recipes_as_data, recipes_of
 from ttd_jax.backbones.spec import Backbone, Spec
 from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.checkpoints import load_variables, read_manifest, save_checkpoint
 
 BACKBONES: dict[str, Spec] = {
-    module.SPEC.name: module.SPEC for module in (ttdnet, bandnet, pyramid, ifcnn, cddfuse, piafusion, mgdn)
+    module.SPEC.name: module.SPEC for module in (bandnet, pyramid, ifcnn, cddfuse, piafusion, mgdn)
 }
 """Every backbone of the package by name."""
+
+RETIRED = {"ttdnet": "ttd-jax 0.1 and 0.2 had this network; bandnet, the one in the package, has taken its place"}
+"""Backbones that there were, and what became of them."""
 
 GROUP = "ttd_jax.backbones"
 """Entry points of this group are backbones of other packages: their names, and where their :class:`Spec` is."""
@@ -43,6 +46,8 @@ def find_spec(name: str) -> Spec:
         raise InputError(f"{name} does not fuse: load it with ttd_jax.backbones.illumination.load_illumination")
     if name in BACKBONES:
         return BACKBONES[name]
+    if name in RETIRED and name not in backbone_names():
+        raise InputError(f"{name}: {RETIRED[name]}")
     if name not in backbone_names():
         raise InputError(f"backbones are {', '.join(backbone_names())}; got {name!r}")
     return _load_spec(_registered()[name])
@@ -93,7 +98,7 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
 
     Example:
         >>> load_backbone().name
-        'ttdnet'
+        'bandnet'
     """
     if name is not None and checkpoint is None and not options and not find_spec(name).parameters:
         spec = find_spec(name)
@@ -159,7 +164,7 @@ def save_backbone(
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     save_backbone(load_backbone(), f"{folder}/mine")["backbone"]
-        'ttdnet'
+        'bandnet'
     """
     spec, old = backbone.spec, backbone.manifest
     preset = preset or old.get("preset") or spec.default_preset
@@ -185,6 +190,8 @@ def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
             "load it with ttd_jax.backbones.illumination.load_illumination"
         )
     names = backbone_names()
+    if manifest["backbone"] in RETIRED and manifest["backbone"] not in names:
+        raise CheckpointError(f"checkpoint {folder} is of {manifest['backbone']}: {RETIRED[manifest['backbone']]}")
     if manifest["backbone"] not in names:
         raise CheckpointError(
             f"checkpoint {folder} is of backbone {manifest['backbone']!r}; this version has {', '.join(names)}: "

@@ -269,30 +269,29 @@ class BandNetwork(nn.Module):
         self.coarsest = Base(self.base)
 
     def encode(self, sources: Float[Array, "M H W 1"]) -> BandFeatures:
-        images = sources[..., 0]
-        extremes = (images > 253.5 * _LEVEL).astype(images.dtype) - (images < 1.5 * _LEVEL)
-        pyramid = gaussian_pyramid(jnp.stack([images, extremes]), depth(*images.shape[-2:]))
-        images, extremes = (tuple(part) for part in zip(*pyramid, strict=True))
+        white, black = sources[..., 0] > 253.5 * _LEVEL, sources[..., 0] < 1.5 * _LEVEL
+        clipped = white.astype(sources.dtype) - black
+        pyramid = gaussian_pyramid(jnp.stack([sources[..., 0], clipped]), depth(*clipped.shape[1:]))
+        images, extremes = [level[0] for level in pyramid], [level[1] for level in pyramid]
         enlarged = [expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(images)]
-        bands = [fine - level for fine, level in zip(images, enlarged)]
+        bands = [fine - level for fine, level in zip(images[:-1], enlarged, strict=True)]
         finest = bands[0] if bands else images[0] - expand(reduce(images[0]), images[0].shape[-2:])
-        low, median = noise_levels(finest, 1 - jnp.abs(extremes[0]))
-        judged = self._judged(images, enlarged, extremes, low, median) if bands else Judged((), (), (), ())
+        low, median = noise_levels(finest, 1 - jnp.abs(clipped))
+        judged = self._judged(images, enlarged, extremes, low, median) if bands else ((), (), (), ())
+        components, energies, priors, sharpness = judged
         carried = jnp.zeros_like(images[0])
-        for k, kept in enumerate(judged.kept):
+        for k, kept in enumerate(energies):
             carried = reduce(kept if k == 0 else carried + kept)
         prior = self._coarsest(images[-1], carried, extremes[-1], low)
         even = jnp.ones(prior.shape[1:])
-        return BandFeatures(
-            (*judged.components, images[-1]), (*bands, images[-1]), (*judged.prior, prior), (*judged.sharpness, even)
-        )
+        return BandFeatures((*components, images[-1]), (*bands, images[-1]), (*priors, prior), (*sharpness, even))
 
-    def _judged(self, images, enlarged, extremes, low, median) -> Judged:
-        """What is found in each band, by way of one mosaic of all."""
+    def _judged(self, images, enlarged, extremes, low, median) -> tuple[tuple[Array, ...], ...]:
+        """The parts of ``Judged``, each band by band, by way of one mosaic of all."""
         margin = 2 * _SMOOTH + 2 * (1 + sum(self.dilations))
         at = layout([level.shape[-2:] for level in enlarged], margin)
         everywhere = [jnp.ones(size) for size in at.sizes]
-        planes = [jnp.stack(parts) for parts in zip(images, enlarged, extremes)]  # the coarsest level stays out
+        planes = [jnp.stack(parts) for parts in zip(images[:-1], enlarged, extremes[:-1], strict=True)]
         numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in enumerate(everywhere)]
         known = Known(*assemble(planes, at), *assemble(numbers, at))
         if self.is_initializing():
@@ -300,7 +299,7 @@ class BandNetwork(nn.Module):
         else:
             judge, variables = self.judge.clone(parent=None), self.judge.variables
             judged = in_strips(lambda part: judge.apply(variables, part, low, median), known, margin)
-        return Judged(*(take_apart(mosaic, at) for mosaic in judged))
+        return tuple(take_apart(mosaic, at) for mosaic in judged)
 
     def decode(self, bands: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
         return collapse(bands)[..., jnp.newaxis]
@@ -406,7 +405,7 @@ SPEC = Spec(
     title="BandNet (this package): a component, a loss and weights in every band",
     build=build,
     abstract=_abstract,
-    presets={"bands": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 16}},
+    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 16}},
     recipes={
         **dict.fromkeys(("default", "vif", "medical", "exposure", "focus"), WEIGHTING),
         "paper": PAPER,

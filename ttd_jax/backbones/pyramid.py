@@ -29,7 +29,8 @@ class Pyramid(FusionModel):
         """The bands of every source, as many as the image has."""
         del variables
         bands = laplacian_pyramid(sources[..., 0], depth(*sources.shape[1:3]))
-        return BandFeatures(bands, bands, tuple(0 * band for band in bands), tuple(jnp.ones(b.shape[1:]) for b in bands))
+        prior, sharpness = tuple(0 * band for band in bands), tuple(jnp.ones(band.shape[1:]) for band in bands)
+        return BandFeatures(bands, bands, prior, sharpness)
 
     def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "_ _"], ...]:
         """The weighted sum of the sources, band by band."""

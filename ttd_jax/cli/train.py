@@ -15,7 +15,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to create")
     parser.add_argument("--steps", type=int, help="optimisation steps (default: the plan's)")
     parser.add_argument("--seed", type=int, help="random seed (default: the plan's)")
-    parser.add_argument("--radiance", metavar="FILE", help=".npz of linear radiance maps (H, W, 3), a third of the scenes")
+    parser.add_argument(
+        "--radiance", metavar="FILE", help=".npz of linear radiance maps (H, W, 3), a third of the scenes"
+    )
     parser.add_argument("--resume", action="store_true", help="continue the run in the output folder")
     runtime.add_arguments(parser)
     parser.set_defaults(run=run)

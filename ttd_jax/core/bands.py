@@ -14,7 +14,7 @@ A pyramid by band is ``(M, h, w)`` planes, finest first and the coarsest level l
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -86,7 +86,9 @@ def weigh_by_band(
     else:
         levels = depth(*sources.shape[1:3]) if bands == "all" else int(bands) - 1
         components = uni_source_components(model, variables, sources, features, kind=weighting.component)
-        by_component, seen = (_bands(images, levels) for images in in_space(model, components, sources, weighting.space))
+        by_component, seen = (
+            _bands(images, levels) for images in in_space(model, components, sources, weighting.space)
+        )
         found = _weights(by_component, seen, weighting, saliency, [0.0] * len(seen), [1.0] * len(seen))
         total = collapse(found)
     losses = reconstruction_losses(model, components, sources, weighting)

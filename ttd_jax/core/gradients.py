@@ -2,7 +2,7 @@
 
 ``sources`` is ``(M, H, W, C)`` in [0, 1]. A *feature map* is a leaf of the features with the axes (M, h, w, K); a
 network may have several, and other leaves beside them. Channels are counted over all feature maps side by side, in
-the order of ``jax.tree.leaves``.
+the order of ``jax.tree.leaves``. Of a network that decodes by adding up bands, each band is a channel, finest first.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PyTree
 
+from ttd_jax.core.bands import BandFeatures
 from ttd_jax.core.dominability import component_stacks, in_space, merge_component
 from ttd_jax.core.losses import FUSION_LOSSES
 from ttd_jax.core.model import FusionModel, Variables
@@ -58,16 +59,13 @@ def component_gradients(
     stack_of = component_stacks(model, variables, sources, features, kind)
 
     def measure(m: Array) -> tuple[Array, Array]:
-        leaves, tree = jax.tree.flatten(stack_of(m))
-        positions = _feature_maps(leaves, count)
+        maps, rebuild = _feature_maps(stack_of(m), count)
 
         def decoded(maps: list[Array]) -> tuple[Array, Array]:
-            filled = dict(enumerate(leaves)) | dict(zip(positions, maps, strict=True))
-            stack = jax.tree.unflatten(tree, filled.values())
-            component = model.decode(variables, merge_component(model, stack, m, count, kind))
+            component = model.decode(variables, merge_component(model, rebuild(maps), m, count, kind))
             return loss(*in_space(model, component, sources[m], weighting.space)), component
 
-        slopes, component = jax.grad(decoded, has_aux=True)([leaves[i] for i in positions])
+        slopes, component = jax.grad(decoded, has_aux=True)(maps)
         own = [jnp.sum(slope, axis=0) if kind == "scaled" else slope[m] for slope in slopes]
         return component, jnp.concatenate([_fit(jnp.abs(slope), size) for slope in own], axis=-1)
 
@@ -95,19 +93,27 @@ def total_loss(loss: str | Callable) -> Callable[[Array, Array], Float[Array, ""
 def count_channels(model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> int:
     """How many channels there are to choose from, for sources of a shape (M, H, W, C); computes nothing."""
     sources = jax.ShapeDtypeStruct(shape, jnp.float32)
-    leaves = jax.eval_shape(lambda v, s: jax.tree.leaves(model.encode(v, s)), variables, sources)
-    return sum(leaves[i].shape[-1] for i in _feature_maps(leaves, shape[0]))
+    maps = jax.eval_shape(lambda v, s: _feature_maps(model.encode(v, s), shape[0])[0], variables, sources)
+    return sum(one.shape[-1] for one in maps)
 
 
-def _feature_maps(leaves: list, count: int) -> list[int]:
-    """Which leaves of the features hold a map of each source."""
+def _feature_maps(features: PyTree, count: int) -> tuple[list[Array], Callable[[list[Array]], PyTree]]:
+    """The feature maps, and a function from such maps to all features."""
+    if isinstance(features, BandFeatures):
+        bands = [band[..., jnp.newaxis] for band in features.bands]
+        return bands, lambda maps: features._replace(bands=tuple(one[..., 0] for one in maps))
+    leaves, tree = jax.tree.flatten(features)
     found = [i for i, leaf in enumerate(leaves) if leaf.ndim == 4 and leaf.shape[0] == count]
     if not found:
         raise InputError(
             f"gradients need features (M, H, W, C), a map for each of the {count} sources; this network has "
             f"{', '.join(str(leaf.shape) for leaf in leaves)}: use weighting='loss'"
         )
-    return found
+
+    def rebuild(maps: list[Array]) -> PyTree:
+        return jax.tree.unflatten(tree, (dict(enumerate(leaves)) | dict(zip(found, maps, strict=True))).values())
+
+    return [leaves[i] for i in found], rebuild
 
 
 def _fit(maps: Float[Array, "h w K"], size: list[int]) -> Float[Array, "H W K"]:

@@ -4,7 +4,7 @@ An option left open (None) comes from the backbone's recipe. In :mod:`ttd_jax.co
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from numbers import Real
 from typing import Any, TypeVar
@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ttd_jax.core.model import FusionModel
+from ttd_jax.core.protocol import plain, plain_found
 from ttd_jax.errors import InputError
 from ttd_jax.options import Component, Correlation, Form, Normalization, Space, check_choice
 
@@ -84,6 +85,11 @@ class Scoring:
     def resolve(self: Own, recipe: "Scoring") -> Own:
         """As :meth:`complete`."""
         return self.complete(recipe)
+
+    def as_data(self, found: Mapping[str, np.ndarray] | None = None) -> dict[str, Any]:
+        """Every option as plain data, and what was found besides."""
+        options = {f.name: plain(getattr(self, f.name)) for f in fields(self)}
+        return options | {"scale": float(self.scale)} | plain_found(found)
 
     def local_reach(self, model: FusionModel) -> int | None:
         """How far the weights look through encoder, decoder and smoothing; None if the network does not say."""

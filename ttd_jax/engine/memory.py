@@ -47,5 +47,5 @@ def check_memory(program: Any, devices: list[Any], what: str) -> None:
     place = "memory" if on_host else f"memory on {devices[0].device_kind}"
     raise InputError(
         f"{what} needs about {needed / 1e9:.1f} GB of {place}, and {available / 1e9:.1f} GB are free: use smaller "
-        "images or parts of them, fewer at a time, or a backbone that works in strips (ttdnet, ifcnn)"
+        "images or parts of them, fewer at a time, or a backbone that works in strips (ifcnn)"
     )

@@ -3,9 +3,10 @@
 from typing import Any
 
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.gradient_weighting import GradientWeighting
 from ttd_jax.core.model import FusionModel, check_model
 from ttd_jax.core.protocol import Weighting, check_weighting
-from ttd_jax.core.weighting import GradientWeighting, LossWeighting, StaticWeighting
+from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
 
 _BY_NAME: dict[str, type[Any]] = {"loss": LossWeighting, "gradient": GradientWeighting, "static": StaticWeighting}

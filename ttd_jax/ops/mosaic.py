@@ -57,7 +57,9 @@ def assemble(levels: Sequence[Float[Array, "*B _ _"]], at: Layout) -> Float[Arra
     lead, margin = levels[0].shape[:-2], at.margin
     mosaic = jnp.zeros((*lead, *at.size), levels[0].dtype)
     for level, corner in zip(levels, at.corners, strict=True):
-        padded = jnp.pad(level, [(0, 0)] * len(lead) + [(margin, margin + n % 2) for n in level.shape[-2:]], mode="edge")
+        padded = jnp.pad(
+            level, [(0, 0)] * len(lead) + [(margin, margin + n % 2) for n in level.shape[-2:]], mode="edge"
+        )
         mosaic = jax.lax.dynamic_update_slice(mosaic, padded, (0,) * len(lead) + corner)
     return mosaic
 

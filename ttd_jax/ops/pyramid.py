@@ -112,8 +112,11 @@ def collapse(bands: Sequence[Float[Array, "*B _ _"]]) -> Float[Array, "*B H W"]:
 
 
 class _Filter(NamedTuple):
-    """A filter along one axis: result i is the sum of ``kernels[i % len(kernels)]`` times the pixels from
-    ``i * stride // len(kernels) - before`` on; beyond the border the outermost pixel counts."""
+    """A filter along one axis.
+
+    With P kernels, result i is kernel ``i % P`` times the pixels from ``i // P * stride - before`` on; beyond the
+    border the outermost pixel counts.
+    """
 
     kernels: tuple[tuple[float, ...], ...]
     stride: int
@@ -141,11 +144,11 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
     last = (count - 1) * each.stride + reach - each.before - length
     widths = [(0, 0)] * (image.ndim + axis) + [(each.before, last)] + [(0, 0)] * (-axis - 1)
     padded = _stored(jnp.pad(image, widths, mode="edge"))
-    found = [_weighted(padded, kernel, axis, count, each.stride) for kernel in each.kernels]
+    results = [_weighted(padded, kernel, axis, count, each.stride) for kernel in each.kernels]
     if phases == 1:
-        return _stored(found[0])
+        return _stored(results[0])
     shape = [*image.shape[: image.ndim + axis], phases * count, *image.shape[image.ndim + axis + 1 :]]
-    mixed = jnp.stack(found, axis=image.ndim + axis + 1).reshape(shape)
+    mixed = jnp.stack(results, axis=image.ndim + axis + 1).reshape(shape)
     return _stored(lax.slice_in_dim(mixed, 0, size, axis=axis))
 
 

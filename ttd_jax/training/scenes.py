@@ -5,7 +5,7 @@ tissue of its own.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,9 @@ from ttd_jax.errors import InputError
 PHOTOGRAPHS = ("astronaut", "brick", "cell", "clock", "grass", "gravel", "hubble_deep_field", "retina", "text")
 """Photographs of scikit-image to train on, CC0 or in the public domain. The cat, the coffee, the rocket and the
 cameraman are left for tests and examples."""
+
+
+_LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 class Scene(NamedTuple):
@@ -53,7 +56,7 @@ def load_radiance(path: str | os.PathLike) -> list[Float[np.ndarray, "H W"]]:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            maps = [np.asarray(file[name], np.float32) @ np.float32([0.2126, 0.7152, 0.0722]) for name in file]
+            maps = [np.asarray(file[name], np.float32) @ _LUMINANCE for name in file]
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"radiance maps are an .npz of arrays (H, W, 3); {path}: {error}") from None
     if not maps or not all(m.ndim == 2 and np.isfinite(m).all() and m.min() >= 0 and m.max() > 0 for m in maps):
@@ -69,14 +72,12 @@ def make_scenes(seed: int, count: int, size: int, radiance: Sequence[np.ndarray]
     rng = np.random.default_rng(seed)
     photographs = load_photographs()
 
-    def scene(kind: int) -> Scene:
-        if kind == 0:
-            return dead_leaves(rng, size)
-        choices = photographs if kind == 1 else radiance
-        chosen = choices[rng.integers(len(choices))]
-        return photograph_scene(rng, chosen, size) if kind == 1 else radiance_scene(rng, chosen, size)
-
-    return [scene(i % (3 if radiance else 2)) for i in range(count)]
+    kinds: list[Callable[[], Scene]] = [
+        lambda: dead_leaves(rng, size),
+        lambda: photograph_scene(rng, photographs[int(rng.integers(len(photographs)))], size),
+        lambda: radiance_scene(rng, radiance[int(rng.integers(len(radiance)))], size),
+    ]
+    return [kinds[i % (3 if len(radiance) else 2)]() for i in range(count)]
 
 
 def crop(rng: np.random.Generator, scene: Scene, size: int) -> Scene:
@@ -107,7 +108,9 @@ def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int
 
 def _regions(rng: np.random.Generator, image: np.ndarray) -> Int[np.ndarray, "N N"]:
     size = len(image)
-    bands = np.floor(8 * ndimage.gaussian_filter(np.clip(image, 0, 1), 6)) + 8 * np.floor(3 * smooth_noise(rng, size, 20))
+    bands = np.floor(8 * ndimage.gaussian_filter(np.clip(image, 0, 1), 6)) + 8 * np.floor(
+        3 * smooth_noise(rng, size, 20)
+    )
     _, regions = np.unique(bands, return_inverse=True)
     return regions.reshape(size, size).astype(np.int32)
 
