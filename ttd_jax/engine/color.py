@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, PyTree
+from jaxtyping import Array, Bool, Float
 
 from ttd_jax.errors import InputError
-from ttd_jax.ops.pyramid import collapse, gaussian_pyramid, laplacian_pyramid
+from ttd_jax.ops.pyramid import smooth
 from ttd_jax.options import Color, choices
 
 COLOR_RULES = {
@@ -20,6 +20,10 @@ RAW_RULE = "raw"
 """The rule of a backbone whose sources are not only pictures: they go in and the result comes out as they are."""
 
 _LEAST_FAITH = 1e-3  # of the colour of a clipped pixel: where all are clipped, all count alike
+
+_NEAR = 0.15  # of luma: a source that is so much brighter or darker than the result tells less of its colour
+
+_DARK, _BRIGHT = 4 / 255, 24 / 255  # from black and from white: colours nearer than that count less and less
 
 _LEAST_WEIGHT = 1e-9  # keeps the colour sources' weights from summing to 0, and changes no other sum in float32
 
@@ -71,40 +75,42 @@ def program_rule(rule: str, color: Color, *, wide: bool) -> str:
 
 
 def merge_chroma(
-    chroma: Float[Array, "M H W 2"],
-    weights: Float[Array, "M H W"] | None,
-    bands: PyTree,
-    colored: Bool[Array, " M"],
-    clipped: Float[Array, "M H W"],
+    chroma: Float[Array, "M H W 2"], shares: Float[Array, "M H W"] | None, colored: Bool[Array, " M"]
 ) -> Float[Array, "H W 2"]:
-    """Chroma of the sources that have colour, averaged by their weights; evenly where a grey source has it all.
-
-    By weights by band, it is averaged band by band, and a clipped pixel, whose colour is wrong, counts as little as
-    can be.
+    """Chroma of the sources that have colour, averaged by their shares; evenly where a grey source has it all.
 
     Args:
         chroma: Signed chroma of every source.
-        weights: Fusion weights; None for a rule that has none.
-        bands: Weights by band, if the sources were merged by them.
+        shares: Fusion weights, or :func:`shares_of_color`; None for a rule that has none.
         colored: Which sources have colour; where none has, there is no chroma.
-        clipped: 1 where a pixel is black or saturated, else 0.
     """
-    of_colored = colored[:, jnp.newaxis, jnp.newaxis].astype(chroma.dtype)
-    if bands is None:
-        weights = jnp.ones(chroma.shape[:3]) if weights is None else weights + _LEAST_WEIGHT
-        shares = _shares(weights * of_colored)
-        return jnp.sum(shares[..., jnp.newaxis] * chroma, axis=0)
-    levels = len(bands) - 1
-    planes = laplacian_pyramid(jnp.moveaxis(chroma, -1, 1), levels)
-    faithful = gaussian_pyramid(1 - clipped, levels)
-    shares_by_band = [
-        _shares((weight[..., 0] + _LEAST_WEIGHT) * (kept + _LEAST_FAITH) * of_colored)
-        for weight, kept in zip(bands, faithful, strict=True)
-    ]
-    merged = [jnp.sum(s[:, jnp.newaxis] * plane, axis=0) for s, plane in zip(shares_by_band, planes, strict=True)]
-    return jnp.moveaxis(collapse(merged), 0, -1)
+    shares = jnp.ones(chroma.shape[:3]) if shares is None else shares + _LEAST_WEIGHT
+    shares = shares * colored[:, jnp.newaxis, jnp.newaxis].astype(chroma.dtype)
+    total = jnp.sum(shares, axis=0)
+    shares = shares / jnp.where(total == 0, 1, total)
+    return jnp.sum(shares[..., jnp.newaxis] * chroma, axis=0)
 
 
-def _shares(weights: Float[Array, "M h w"]) -> Float[Array, "M h w"]:
-    total = jnp.sum(weights, axis=0)
-    return weights / jnp.where(total == 0, 1, total)
+def shares_of_color(
+    weights: Float[Array, "M H W"],
+    stack: Float[Array, "M H W 3"],
+    lumas: Float[Array, "M H W"],
+    fused: Float[Array, "H W"],
+) -> Float[Array, "M H W"]:
+    """How much each source tells of the colour, where luma was merged by band.
+
+    Bands of chroma from different sources would add up to colours that are in none of them. So each source has one
+    share a pixel: its weight, summed up over the bands, times how near its luma is to the fused one, since how strong
+    a colour is depends on how bright it is; and a pixel that is clipped or nearly so, whose colour is wrong, counts
+    little.
+
+    Args:
+        weights: Fusion weights that sum up the bands.
+        stack: The sources.
+        lumas: Their luma.
+        fused: The fused luma.
+    """
+    near = jnp.exp(-jnp.square((lumas - fused) / _NEAR) / 2)
+    brightest = jnp.max(stack, axis=-1)
+    right = jnp.clip(jnp.minimum(brightest / _DARK, (1 - brightest) / _BRIGHT), 0, 1)
+    return weights * smooth((near + _LEAST_FAITH) * (right + _LEAST_FAITH))

@@ -16,7 +16,7 @@ from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
-from ttd_jax.engine.color import RAW_RULE, merge_chroma
+from ttd_jax.engine.color import RAW_RULE, merge_chroma, shares_of_color
 from ttd_jax.ops.color import join_luma, luma, split_luma
 
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
@@ -53,7 +53,10 @@ def fuse_pixels(
     fused = fuse_sources(model, variables, weighting, sources)
     image = jnp.clip(_one_channel(fused.image), 0, 1)
     if rule == "luma":
-        image = join_luma(image, merge_chroma(chroma, fused.weights, fused.bands, colored, _clipped(stack)))
+        shares = fused.weights
+        if fused.bands is not None:
+            shares = shares_of_color(shares, stack, sources[..., 0], image[..., 0])
+        image = join_luma(image, merge_chroma(chroma, shares, colored))
     else:
         image = image[..., 0]
     components = fused.components
@@ -100,12 +103,6 @@ def fuse_sources(
 
     surveyed = sum_in_strips(sums, sources, halo, rows)  # facts about the whole image are found first, in strips too
     return fuse_in_strips(partial(whole, surveyed=surveyed), sources, halo, rows)
-
-
-def _clipped(stack: Float[Array, "M H W C"]) -> Float[Array, "M H W"]:
-    """1 where a channel is saturated or all are black, to within a level of 8 bits."""
-    lowest, highest = jnp.max(stack, axis=-1) < 1.5 / 255, jnp.max(stack, axis=-1) > 253.5 / 255
-    return (lowest | highest).astype(stack.dtype)
 
 
 def _one_channel(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 1"]:

@@ -40,7 +40,7 @@ class Plan:
     learning_rate: float = 3e-3
     damaged: float = 0.4
     component: float = 0.35
-    brightness: dict[str, float] = field(default_factory=lambda: {"exposure": 0.35, "infrared": 0.35, "medical": 0.1})
+    brightness: dict[str, float] = field(default_factory=lambda: {"exposure": 0.1, "infrared": 0.35, "medical": 0.1})
     loss: bool = True
     saliency: bool = True
 
@@ -52,7 +52,7 @@ class Plan:
 PLANS: dict[str, Plan] = {
     plan.name: plan
     for plan in (
-        Plan(name="general", steps=1500),
+        Plan(name="general", steps=1200),
         Plan(
             name="smoke",
             steps=4,

@@ -47,7 +47,7 @@ def exposure(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Source
     sources = [np.clip(radiance * 2.0**stop, 0, 1) ** (1 / gamma) for stop in exposures]
     level = np.log(radiance + 1e-3)
     around = ndimage.gaussian_filter(level, rng.uniform(0.08, 0.2) * len(level))
-    target = 1 / (1 + np.exp(0.7 * around - level))
+    target = 1 / (1 + np.exp(0.5 * (around + np.mean(level)) - level))
     return finish(rng, sources), target.astype(np.float32)
 
 
