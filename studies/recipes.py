@@ -270,10 +270,10 @@ def study(label: str, backbone: Backbone, halves: tuple[Pairs, Pairs], few: int,
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of test pairs (see studies/pairs.py)")
-    parser.add_argument("--ifcnn", type=Path, help="folder of the converted IFCNN checkpoints sum, mean and max")
-    parser.add_argument("--checkpoint", help="checkpoint of bandnet (default: the one in the package)")
-    choices = ("bandnet", "ifcnn-sum", "ifcnn-mean", "ifcnn-max")
-    parser.add_argument("--backbone", nargs="+", choices=choices, help="default: all that there are files for")
+    folder = "folder of the converted IFCNN checkpoints sum, mean and max"
+    parser.add_argument("--ifcnn", type=Path, required=True, help=folder)
+    choices = ("ifcnn-sum", "ifcnn-mean", "ifcnn-max")
+    parser.add_argument("--backbone", nargs="+", choices=choices, default=choices)
     parser.add_argument("--size", type=int, default=192, help="central pixels of each pair")
     parser.add_argument("--every", type=int, default=4, help="take every n-th medical pair")
     parser.add_argument("--few", type=int, default=3, help="pairs of each task in the first round")
@@ -283,11 +283,9 @@ def main() -> None:
     halves = split_by_content(load_pairs(options.data, options.size, options.every))
     for title, pairs in zip(("selection", "held out"), halves, strict=True):
         print(f"{title}: " + ", ".join(f"{len(members)} {task}" for task, members in pairs.items()) + " pairs")
-    for label in options.backbone or (choices if options.ifcnn else choices[:1]):
+    for label in options.backbone:
         name, _, rule = label.partition("-")
-        if rule and not options.ifcnn:
-            parser.error(f"{label} needs --ifcnn")
-        backbone = load_backbone(name, options.ifcnn / rule if rule else options.checkpoint)
+        backbone = load_backbone(name, options.ifcnn / rule)
         study(label, backbone, halves, options.few, options.keep, options.named)
 
 

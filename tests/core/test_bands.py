@@ -203,6 +203,30 @@ def test_colour_does_not_come_from_clipped_pixels():
     assert np.abs(chroma - wanted).max() < 0.02  # the average would halve it
 
 
+def chroma_of(image):
+    brightness = image @ np.array([0.299, 0.587, 0.114])
+    return np.stack([image[..., 2] - brightness, image[..., 0] - brightness])
+
+
+def test_no_colour_that_is_in_no_source():
+    """Bands of chroma from different sources would overshoot at edges."""
+    rng = np.random.default_rng(0)
+    areas = ndimage.zoom(rng.random((3, 6, 7, 3)), (1, 10, 10, 1), order=0).astype(np.float32)
+    sources = 0.2 + 0.6 * areas
+    fused = chroma_of(fuse(list(sources), backbone="pyramid").image)
+    there = np.stack([chroma_of(source) for source in sources])
+    assert (fused > there.min(axis=0) - 1e-4).all() and (fused < there.max(axis=0) + 1e-4).all()
+
+
+def test_the_source_that_is_as_bright_as_the_result_tells_its_colour():
+    blue = np.zeros((40, 40, 3), np.float32) + np.array([0.1, 0.1, 0.3], np.float32)
+    middle = np.zeros((40, 40, 3), np.float32) + np.array([0.55, 0.45, 0.45], np.float32)
+    bright = np.zeros((40, 40, 3), np.float32) + np.array([0.8, 0.9, 0.8], np.float32)
+    fused = fuse([blue, middle, bright], backbone="pyramid").image  # flat: their mean, about 0.48
+    near, far = (np.abs(chroma_of(fused) - chroma_of(one)).max() for one in (middle, np.mean([blue, bright], axis=0)))
+    assert near < 0.25 * far
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ttd_jax.errors import InputError
 from ttd_jax.training.batches import every_batch, make_batch, make_pool
-from ttd_jax.training.scenes import crop, dead_leaves, make_scenes
+from ttd_jax.training.scenes import crop, dead_leaves, load_radiance, make_scenes
 from ttd_jax.training.sources import TASKS, _daylight, corrupt
 
 SIZE = 48
@@ -112,3 +113,48 @@ def test_a_daylight_sky_is_the_visibles(scenes):
         sources, target = _daylight(rng, crop(rng, scenes[0], SIZE))
         top = np.abs(sources[:, :3] - target[:3]).mean(axis=(1, 2))
         assert top.min() < 2 / 255 and sources[np.argmin(top), :3].mean() > 0.5
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory):
+    """Two panoramas of linear radiance over many stops."""
+    rng = np.random.default_rng(0)
+    path = tmp_path_factory.mktemp("radiance") / "maps.npz"
+    maps = {name: np.exp(2 * rng.standard_normal((40, 80, 3))).astype(np.float16) for name in ("day", "night")}
+    np.savez(path, **maps)
+    return path
+
+
+def test_a_third_of_the_scenes_is_of_radiance_maps(archive):
+    maps = load_radiance(archive)
+    assert [one.shape for one in maps] == [(40, 80)] * 2
+    made = make_scenes(0, 6, 32, maps)
+    assert [scene.radiance is not None for scene in made] == [False, False, True] * 2
+    for scene in made[2::3]:
+        assert scene.radiance.max() > 2 * np.percentile(scene.radiance, 95)  # what a picture would clip is there
+        assert 0 <= scene.image.min() and scene.image.max() == 1
+    again = make_scenes(0, 6, 32, maps)
+    np.testing.assert_array_equal(made[5].radiance, again[5].radiance)
+
+
+def test_exposures_are_of_the_radiance_itself(archive):
+    scene = make_scenes(0, 3, 48, load_radiance(archive))[2]
+    rng = np.random.default_rng(0)
+    part = crop(rng, scene, SIZE)
+    assert part.radiance.shape == (SIZE, SIZE)
+    sources, target = TASKS["exposure"](rng, part, 2)
+    order = np.argsort(part.radiance, axis=None)
+    for image in sources:
+        assert (np.diff(image.ravel()[order]) >= -1e-6).all()  # a camera curve keeps the order
+    assert target.min() >= 0 and target.max() <= 1
+
+
+@pytest.mark.parametrize(
+    "maps", [{}, {"grey": np.ones((4, 4))}, {"nan": np.full((4, 4, 3), np.nan)}, {"below": -np.ones((4, 4, 3))}]
+)
+def test_archives_that_hold_no_radiance(tmp_path, maps):
+    np.savez(tmp_path / "maps.npz", **maps)
+    with pytest.raises(InputError, match="radiance maps are"):
+        load_radiance(tmp_path / "maps.npz")
+    with pytest.raises(InputError, match="radiance maps are"):
+        load_radiance(tmp_path / "missing.npz")
