@@ -1,10 +1,13 @@
 """Runs the command in this process, and remembers what lay in the folder before."""
 
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 
 from ttd_jax.cli import main
+from ttd_jax.io.images import write_image
 
 
 class Done(NamedTuple):
@@ -29,3 +32,19 @@ def ttd_jax(capsys, monkeypatch):
         return Done(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Two source folders and the results of two methods: a copy of the first source, and the mean."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for folder in ("vis", "ir", "copy", "mean"):
+        Path(folder).mkdir()
+    for name in ("1", "2", "3"):
+        sources = np.clip(rng.normal(128, 40, (2, 40, 48)), 0, 255).astype(np.uint8)
+        write_image(f"vis/{name}.png", sources[0])
+        write_image(f"ir/{name}.bmp", sources[1])
+        write_image(f"copy/{name}.png", sources[0])
+        write_image(f"mean/{name}.tif", sources.mean(axis=0).round().astype(np.uint8))
+    return tmp_path

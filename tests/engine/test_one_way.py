@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests import analytic
+from tests.engine.test_compile import counted
 from tests.networks import ifcnn_backbone
-from tests.test_compile import counted
 from ttd_jax import Fuser, LossWeighting, fuse
 from ttd_jax.cli import main
 from ttd_jax.engine.programs import Programs
