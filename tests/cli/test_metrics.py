@@ -1,5 +1,7 @@
 """``ttd-jax metrics``: what each metric is."""
 
+import re
+
 import pytest
 
 from ttd_jax.metrics import CONVENTIONS, METRICS
