@@ -1,6 +1,6 @@
 """Contact sheets: sources, weights, ours and two peers beside each other, full size, in colour, a picture for each set.
 
-``python -m studies.sheets OUTPUT [--ours "fuse checkpoint=DIR"] [--data DATA] [--limit 3]``
+``python -m studies.sheets OUTPUT [--ours "fuse checkpoint=DIR"] [--data DATA] [--limit 3] [--format jpg]``
 
 Without ``--data`` the sets are the project's own examples, photographs and scenes. Sheets made of other people's data
 must not enter the repository, so with ``--data`` the output folder has to lie outside it.
@@ -78,10 +78,14 @@ def contents(task: str, images: Sequence[np.ndarray], ours: Method) -> dict[str,
 
 
 def own_sets() -> dict[str, list[list[np.ndarray]]]:
-    """Sets of grey images by task that need no download and are free to publish."""
-    from studies.weights import own_pairs
+    """Sets by task that need no download and are free to publish: the examples in colour first, then grey pairs."""
+    from studies.weights import EXAMPLES, own_pairs
 
-    return {task: [list(pair.sources) for pair in members] for task, members in own_pairs().items()}
+    sets = {task: [list(pair.sources) for pair in members] for task, members in own_pairs().items()}
+    names = {"focus": ("near", "far"), "exposure": ("under", "normal", "over")}
+    for task, parts in names.items():
+        sets[task].insert(0, [np.asarray(Image.open(EXAMPLES / f"{task}_{part}.png").convert("RGB")) for part in parts])
+    return sets
 
 
 def data_sets(data: Path, size: int) -> dict[str, list[list[np.ndarray]]]:
@@ -117,11 +121,12 @@ def check_folder(folder: Path, data: Path | None) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("output", type=Path, help="folder for the sheets, TASK_N.png")
+    parser.add_argument("output", type=Path, help="folder for the sheets, TASK_N.png or .jpg")
     parser.add_argument("--ours", default="fuse", metavar="NAME", help="the method to show (see studies/methods.py)")
     parser.add_argument("--data", type=Path, help="folder of test pairs (see studies/pairs.py); default: own pictures")
     parser.add_argument("--size", type=int, default=640, help="long side of each image of --data")
     parser.add_argument("--limit", type=int, default=3, help="sets of each task, evenly spaced")
+    parser.add_argument("--format", choices=("png", "jpg"), default="png", help="of the sheets; jpg is for pages")
     options = parser.parse_args()
     try:
         check_folder(options.output, options.data)
@@ -132,8 +137,8 @@ def main() -> None:
     sets = data_sets(options.data, options.size) if options.data else own_sets()
     for task, members in sets.items():
         for index, images in enumerate(spaced(members, options.limit)):
-            path = options.output / f"{task}_{index}.png"
-            sheet(contents(task, images, ours)).save(path)
+            path = options.output / f"{task}_{index}.{options.format}"
+            sheet(contents(task, images, ours)).save(path, **({"quality": 90} if options.format == "jpg" else {}))
             print(path, flush=True)
 
 

@@ -20,7 +20,7 @@ BACKBONES: dict[str, Spec] = {
 }
 """Every backbone of the package by name."""
 
-RETIRED = {"ttdnet": "ttd-jax 0.1 had this network; bandnet, the one in the package now, has taken its place: leave the name out"}
+RETIRED = {"ttdnet": "ttd-jax 0.1 had this network; bandnet has taken its place: leave the name out"}
 """Backbones that there were, and what became of them."""
 
 GROUP = "ttd_jax.backbones"

@@ -54,7 +54,7 @@ def fuse_pixels(
     image = jnp.clip(_one_channel(fused.image), 0, 1)
     if rule == "luma":
         shares = fused.weights
-        if fused.bands is not None:
+        if shares is not None and fused.bands is not None:
             shares = shares_of_color(shares, stack, sources[..., 0], image[..., 0])
         image = join_luma(image, merge_chroma(chroma, shares, colored))
     else:
