@@ -43,7 +43,7 @@ def in_color(method: Callable[[np.ndarray], np.ndarray], images: Sequence[np.nda
     chroma = frames - lumas[..., np.newaxis]
     colored = [each for each in chroma if np.abs(each).max() > 2 / 255]
     fused = method(lumas)[..., np.newaxis]
-    return to_bytes(fused + (np.mean(colored, axis=0) if colored else 0))
+    return to_bytes(fused + (np.mean(colored, axis=0) if colored else np.zeros(3)))
 
 
 def _rgb(image: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ _HOME = {
     "Fuser": "ttd_jax.api",
     "FusionResult": "ttd_jax.result",
     "LossWeighting": "ttd_jax.core.weighting",
-    "GradientWeighting": "ttd_jax.core.weighting",
+    "GradientWeighting": "ttd_jax.core.gradient_weighting",
     "StaticWeighting": "ttd_jax.core.weighting",
     "Weighting": "ttd_jax.core.protocol",
     "Weighed": "ttd_jax.core.protocol",

@@ -19,9 +19,9 @@ COLOR_RULES = {
 RAW_RULE = "raw"
 """The rule of a backbone whose sources are not only pictures: they go in and the result comes out as they are."""
 
-_LEAST_FAITH = 1e-3  # of the colour of a clipped pixel: where all are clipped, all count alike
+_NEAR, _LEAST_NEAR = 0.08, 1e-3  # of luma: a source so much brighter or darker than the result tells less of its colour
 
-_NEAR = 0.15  # of luma: a source that is so much brighter or darker than the result tells less of its colour
+_LEAST_FAITH = 0.05  # in the colour of a clipped pixel
 
 _DARK, _BRIGHT = 4 / 255, 24 / 255  # from black and from white: colours nearer than that count less and less
 
@@ -113,4 +113,4 @@ def shares_of_color(
     near = jnp.exp(-jnp.square((lumas - fused) / _NEAR) / 2)
     brightest = jnp.max(stack, axis=-1)
     right = jnp.clip(jnp.minimum(brightest / _DARK, (1 - brightest) / _BRIGHT), 0, 1)
-    return weights * smooth((near + _LEAST_FAITH) * (right + _LEAST_FAITH))
+    return weights * smooth((near + _LEAST_NEAR) * (right + _LEAST_FAITH))
