@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> int:
     runtime.check_fusion_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
-    folders = [path for path in paths if path.is_dir()]
+    folders = [path for path in paths if os.path.isdir(path)]  # false where no folder can have this name
     if folders and len(folders) < len(paths):
-        files = [str(path) for path in paths if not path.is_dir()]
+        files = [str(path) for path in paths if path not in folders]
         raise InputError(f"folders go together with folders; got the folder {folders[0]} and the file {files[0]}")
     if len(paths) < 2:
         hint = f": a folder is many sets, one set of all its images is {folders[0]}/*" if folders else ""
@@ -215,7 +215,7 @@ def check_files(names: list[str | None], paths: list[Path]) -> list[Path | None]
 
     outputs = [Path(name) if name else None for name in names]
     for path in filter(None, outputs):
-        if path.is_dir():
+        if os.path.isdir(path):
             raise InputError(f"output {path} is a folder: name a file, since the sources are files")
         check_output(check_writable(path), overwrite=True)
     _refuse_clashes(outputs, paths)
@@ -228,9 +228,11 @@ def _check_folders(options: argparse.Namespace, paths: list[Path]) -> list[Path 
 
     folders = [Path(name) if name else None for name in (options.output, options.save_weights, options.save_static)]
     for folder in filter(None, folders):
+        check_output(folder, overwrite=True)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"output {folder} is a file: name a folder, since the sources are folders")
-        check_output(folder / "any" if folder.is_dir() else folder, overwrite=True)
+        if folder.is_dir():
+            check_output(folder / "any", overwrite=True)
     _refuse_clashes(folders, paths)
     return folders
 
