@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
 _MOST_NOTES = 10  # of a folder run
@@ -110,9 +111,6 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
 
 
 def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
-    from rich.console import Console
-    from rich.progress import track
-
     from ttd_jax.io.atomic import remove_leavings
     from ttd_jax.io.folders import match_stems
 
@@ -127,7 +125,6 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     failures = [f"{stem}: missing in {', '.join(map(str, lacking))}" for stem, lacking in sets.incomplete.items()]
     notes: Counter[str] = Counter()
     done = 0
-    console = Console(stderr=True)
     wanted: dict[str, tuple[Any, list[Path | None]]] = {}
     for stem, files in sets.complete.items():
         suffix = ".tif" if files[0].suffix.lower() in (".tif", ".tiff") else ".png"
@@ -140,8 +137,7 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     fuser, static = fusers
     with closing(fuser.stream((one for one, _ in wanted.values()), errors="yield")) as results:
         pairs = zip(wanted.items(), results, strict=False)  # the shorter one ends the other
-        shown = track(pairs, "fusing", len(wanted), console=console, transient=True, disable=not console.is_terminal)
-        for (stem, (one, outputs)), result in shown:
+        for (stem, (one, outputs)), result in followed(pairs, len(wanted), "fusing"):
             try:
                 if isinstance(result, Exception):
                     raise result
