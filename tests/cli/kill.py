@@ -50,12 +50,13 @@ def main() -> int:
 
 def _prepare(place: Path) -> None:
     """Two folders of sources, and a compile cache of their own; what is slow to import is imported here, once."""
+    os.environ |= {"XDG_CACHE_HOME": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
     import orbax.checkpoint  # noqa: F401
 
+    import ttd_jax.api  # noqa: F401
     from ttd_jax.io.images import write_image
 
     rng = np.random.default_rng(0)
-    os.environ |= {"XDG_CACHE_HOME": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
     for folder in ("vis", "ir"):
         (place / folder).mkdir()
         for number in range(SETS):
