@@ -202,6 +202,21 @@ def test_a_platform_that_is_not_there(environment, pair, tmp_path, platform):
     )
 
 
+def test_ctrl_c_while_the_command_is_being_imported(monkeypatch, capsys):
+    from ttd_jax.__main__ import main
+
+    class Interrupted:
+        def find_spec(self, name, *_):
+            if name == "ttd_jax.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "ttd_jax.cli")
+    monkeypatch.delattr(ttd_jax, "cli")
+    assert main() == 130
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(("device", "extra"), [("gpu", "cuda12"), ("tpu", "tpu")])
 def test_a_device_that_is_not_there(environment, pair, checkpoint, tmp_path, device, extra):
     arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--device", device]
