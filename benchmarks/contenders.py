@@ -58,7 +58,7 @@ def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
     model = replace(IFCNN(), plain=name == "plain")
     parameters = jax.tree.map(jnp.asarray, variables)
     weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1)) if dynamic else StaticWeighting()
-    program = fuse_pixels if sources.ndim == 4 else fuse_pixels_batch
+    program = jax.jit(fuse_pixels if sources.ndim == 4 else fuse_pixels_batch, static_argnums=0, static_argnames="rule")
     grey = sources.shape[-1] == 1
     colored = np.full(sources.shape[-4], not grey)
     return lambda: np.asarray(

@@ -54,7 +54,7 @@ def report(name: str, height: int, width: int, repeat: int) -> None:
         label = f"gradient, {channel}" if isinstance(channel, str) else "gradient, index"
         weightings[label] = replace_numbers(GradientWeighting(channel=channel).complete(recipe))
     whole = jax.jit(lambda v, s, w: fusion.fuse(model, v, s, w).image)
-    run = partial(fuse_pixels, model, variables, rule="gray")
+    run = jax.jit(partial(fuse_pixels, model, variables, rule="gray"))
     programs = {("whole", label): partial(whole, variables, stack, w) for label, w in weightings.items()}
     grey = np.array([False, False])
     programs |= {("fuse", label): partial(run, w, stack, grey) for label, w in weightings.items()}

@@ -7,6 +7,7 @@ memory.
 
 import io
 import os
+import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -45,7 +46,7 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
         if path.exists() and not path.is_file():
             raise CheckpointError("no file: expected a .pth file")
         data = path.read_bytes()
-        root = _read_zip(data) if zipfile.is_zipfile(io.BytesIO(data)) else _read_legacy(data)
+        root = _read(data)
         tensors: dict[str, np.ndarray] = {}
         _collect(root, "", 0, tensors, set())
     except CheckpointError as error:
@@ -53,8 +54,9 @@ def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # whatever damaged bytes happen to break
+        reason = error if isinstance(error, _OtherFormat) else type(error).__name__
         raise CheckpointError(
-            f"{path} is damaged, truncated or no PyTorch file ({type(error).__name__}): download it again"
+            f"{path} is damaged, truncated or no PyTorch file ({reason}): download it again"
         ) from None
     if not tensors:
         raise CheckpointError(
@@ -91,6 +93,19 @@ def _to_array(tensor: Tensor, name: str) -> np.ndarray:
         raise CheckpointError(f"{name} reaches beyond its stored bytes: the file is damaged or truncated")
     in_bytes = [s * data.itemsize if n > 1 else 0 for n, s in zip(shape, strides, strict=True)]
     return np.lib.stride_tricks.as_strided(data[tensor.offset :], shape, in_bytes, writeable=False)
+
+
+class _OtherFormat(Exception):
+    """Bytes that begin as neither layout does; the message says how they begin."""
+
+
+def _read(data: bytes) -> Any:
+    """The root of either layout. Pickles of protocols 0 and 1 have no first byte of their own; PyTorch writes none."""
+    if data.startswith(b"PK"):
+        return _read_zip(data)
+    if data.startswith(pickle.PROTO):
+        return _read_legacy(data)
+    raise _OtherFormat(f"begins with {data[:4]!r}" if data else "empty")
 
 
 def _read_zip(data: bytes) -> Any:

@@ -100,7 +100,7 @@ def test_jit_equals_eager(ifcnn_variables, rule, name):
         colored = jnp.array([True, False, True])
         return fuse_pixels(backbone.model, backbone.variables, weighting, stack, colored, rule=rule)
 
-    compiled = run()
+    compiled = jax.jit(run)()
     with jax.disable_jit():
         eager = run()
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), eager, compiled)

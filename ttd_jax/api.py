@@ -18,7 +18,8 @@ from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.engine.color import RAW_RULE, check_color
 from ttd_jax.engine.explanation import check_explainable, theory_report
-from ttd_jax.engine.programs import Programs
+from ttd_jax.engine.programs import MOST_PROGRAMS, Function, Programs
+from ttd_jax.engine.recent import Recent
 from ttd_jax.engine.report import known_facts, make_report, remarks_on
 from ttd_jax.engine.stack import Restored, Stack, settle_rules, stack_batch, stack_sources
 from ttd_jax.engine.stream import overlap
@@ -31,6 +32,7 @@ from ttd_jax.options import Color, OnError, Precision, WeightingName, choices
 from ttd_jax.result import FusionResult
 
 bundled_backbone = cache(load_backbone)
+_of_fuse: Recent[Function] = Recent(MOST_PROGRAMS)  # the fusers of ``fuse`` live for one call, their programs longer
 
 
 def fuse(
@@ -95,11 +97,15 @@ def fuse(
     fuser = Fuser(
         backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, precision=precision, range=range
     )
+    fuser._programs.outlive = _of_fuse
     return fuser(sources, explain=explain)
 
 
 class Fuser:
     """``fuse`` with everything but the sources settled, for many images of one kind.
+
+    What is compiled for the 16 shapes that were used last is kept, and freed with the fuser; with ``tile`` images of
+    all sizes have one shape.
 
     Args:
         backbone: What ``load_backbone`` returned, or the name of a network whose checkpoint is in the package; None

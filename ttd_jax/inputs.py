@@ -17,7 +17,7 @@ from ttd_jax.io.metadata import Metadata
 from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, to_float
 from ttd_jax.ops.ranges import Range, check_depths, to_unit
 
-Source: TypeAlias = "ArrayLike | Image.Image | os.PathLike[str]"
+Source: TypeAlias = ArrayLike | Image.Image | os.PathLike[str]
 """One source: an array of any library, a Pillow image, or the path of an image."""
 
 REFERENCES = ("visible", "mri", "reference")

@@ -170,9 +170,33 @@ def test_names_that_are_no_file(ttd_jax, place, name):
     assert "cannot read" in refused(ttd_jax, "fuse", "a.png", name, "-o", "o.png")
 
 
-def test_messages_are_not_endless(ttd_jax, place):
-    done = ttd_jax("fuse", "a.png", "x/" * 3000, "-o", "o.png")
-    assert done.code in (1, 2) and done.err.count("\n") == 1 and len(done.err) < 2100
+@pytest.mark.parametrize("long", ["x/" * 3000 + "y.png", "y" * 300 + ".png"], ids=["path", "name"])
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["fuse", "a.png", "{}", "-o", "o.png"], 2),
+        (["fuse", "visible=a.png", "infrared={}", "-o", "o.png"], 2),
+        (["fuse", "a.png", "b.png", "-o", "{}"], 2),
+        (["fuse", "a.png", "b.png", "-o", "o.png", "--save-weights", "{}"], 2),
+        (["fuse", "folder", "other", "-o", "{}"], 2),
+        (["fuse", "folder", "{}", "-o", "out"], 2),
+        (["fuse", "a.png", "b.png", "-o", "o.png", "--checkpoint", "{}"], 3),
+        (["explain", "a.png", "{}"], 2),
+        (["export", "-o", "{}"], 2),
+        (["evaluate", "--sources", "folder", "other", "--fused", "{}"], 2),
+        (["evaluate", "--sources", "folder", "other", "--fused", "folder", "-o", "{}"], 2),
+    ],
+)
+def test_names_that_are_too_long(ttd_jax, place, arguments, code, long):
+    for folder in ("folder", "other"):
+        Path(folder).mkdir()
+        write_image(f"{folder}/1.png", EIGHT)
+    before = sorted(Path().rglob("*"))
+    done = ttd_jax(*(argument.format(long) for argument in arguments))
+    assert (done.code, done.out, done.err.count("\n")) == (code, "", 1)
+    assert any(reason in done.err for reason in ("File name too long", "is not a folder: ", "folders go together with"))
+    assert len(done.err) < 2100
+    assert sorted(Path().rglob("*")) == before
 
 
 def run(arguments, place, **options):

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -92,6 +93,41 @@ def test_the_compile_cache(environment, pair, checkpoint, tmp_path):
     assert {path.name for path in cache.iterdir() if not path.name.endswith("-atime")} == entries
 
 
+DAMAGE = {"cut": lambda data: data[: len(data) // 2], "empty": lambda data: b"", "other": lambda data: b"other" * 100}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_cache_is_no_error_and_mended(environment, pair, checkpoint, tmp_path, damage):
+    cache, output = tmp_path / "cache" / "ttd-jax" / "compiled", tmp_path / "out.png"
+    arguments = ["fuse", *pair, "-o", output, "--checkpoint", checkpoint, "--overwrite"]
+    assert run(arguments, environment).returncode == 0
+    image = output.read_bytes()
+    entries = sorted(cache.glob("*-cache"))
+    assert entries
+    for entry in entries:
+        entry.write_bytes(damage(entry.read_bytes()))
+    damaged = [entry.read_bytes() for entry in entries]
+    done = run(arguments, environment)
+    assert (done.returncode, done.stderr, output.read_bytes()) == (0, "", image)
+    kept = {entry.name: entry.read_bytes() for entry in cache.glob("*-cache")}
+    assert any(name.startswith("jit_fuse") for name in kept) and not {*kept.values()} & {*damaged}
+
+
+def test_other_warnings_are_shown(tmp_path, monkeypatch):
+    from ttd_jax.cli import runtime
+
+    shown = []
+    monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        runtime._drop_what_cannot_be_read(tmp_path)
+        (tmp_path / "jit_a-1-cache").touch()
+        warnings.warn("something else", stacklevel=1)
+        warnings.warn("Error writing persistent compilation cache entry for 'jit_a': full", stacklevel=1)
+    assert shown == ["something else"]
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_cache_folder_others_may_enter_is_closed(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = tmp_path / "ttd-jax" / "compiled"
@@ -157,13 +193,38 @@ sys.exit(main(sys.argv[1:]))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
-def test_a_device_that_is_not_there(environment, pair, checkpoint, tmp_path):
-    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--device", "tpu"]
-    done = run(arguments, environment)
-    assert done.returncode == 2
+@pytest.mark.parametrize("platform", ["cuda", "abacus"])
+def test_a_platform_that_is_not_there(environment, pair, tmp_path, platform):
+    done = run(["fuse", *pair, "-o", tmp_path / "out.png"], environment | {"JAX_PLATFORMS": platform})
+    assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "ttd-jax: error: no tpu device found: install the extra for it (pip install 'ttd-jax[tpu]') or leave --device "
-        "out\n"
+        f"ttd-jax: error: jax finds no device with JAX_PLATFORMS={platform}, only cpu:0: set another, or unset it\n"
+    )
+
+
+def test_ctrl_c_while_the_command_is_being_imported(monkeypatch, capsys):
+    from ttd_jax.__main__ import main
+
+    class Interrupted:
+        def find_spec(self, name, *_):
+            if name == "ttd_jax.cli":
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "ttd_jax.cli")
+    monkeypatch.delattr(ttd_jax, "cli")
+    assert main() == 130
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("device", "extra"), [("gpu", "cuda12"), ("tpu", "tpu")])
+def test_a_device_that_is_not_there(environment, pair, checkpoint, tmp_path, device, extra):
+    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--device", device]
+    done = run(arguments, environment | {"CUDA_VISIBLE_DEVICES": ""})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        f"ttd-jax: error: no {device} device found, only cpu:0: install the extra for it "
+        f"(pip install 'ttd-jax[{extra}]') or leave --device out\n"
     )
     assert not (tmp_path / "out.png").exists()
 
@@ -173,14 +234,16 @@ def test_a_device_that_is_not_there(environment, pair, checkpoint, tmp_path):
     [
         ("gpu", "no gpu device found: install the extra for it (pip install 'ttd-jax[cuda12]') or leave --device out"),
         ("cpu", "no cpu device found: leave --device out"),
-        ("auto", "jax finds no device: look at JAX_PLATFORMS=abacus"),
+        ("auto", "jax finds no device with JAX_PLATFORMS=abacus: set another, or unset it"),
     ],
 )
-def test_devices_that_jax_does_not_find(ttd_jax, monkeypatch, device, message):
+@pytest.mark.parametrize("error", [RuntimeError("Unable to initialize backend"), AssertionError()])
+def test_devices_that_jax_does_not_find(ttd_jax, monkeypatch, device, message, error):
     def fail():
-        raise RuntimeError("Unable to initialize backend")
+        raise error
 
     monkeypatch.setattr("jax.default_backend", fail)
+    monkeypatch.setattr("jax.devices", fail)
     monkeypatch.setenv("JAX_PLATFORMS", "abacus")
     assert ttd_jax("info", "--device", device) == (2, "", f"ttd-jax: error: {message}\n")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.convert.reading import refused
 from tests.convert.writer import (
     SAVERS,
     Build,
@@ -112,15 +113,6 @@ def test_bombs_are_refused_in_a_second(tmp_path, layout):
         assert grown < 200, (names[path], grown)
 
 
-def refused(path):
-    from convert.torch_file import read_torch_file
-    from ttd_jax.errors import CheckpointError
-
-    with pytest.raises(CheckpointError) as caught:
-        read_torch_file(path)
-    return str(caught.value).removeprefix(f"{path}: ")
-
-
 def test_a_legacy_storage_that_is_a_view_of_another_is_refused(tmp_path):
     # PyTorch 0.3 wrote (key of the view, offset, size): read as a storage of its own it would give other numbers
     whole = Storage(np.arange(6, dtype=np.float32), key="0")
@@ -128,7 +120,7 @@ def test_a_legacy_storage_that_is_a_view_of_another_is_refused(tmp_path):
     arguments = b"(" + encode(pid) + b"Q" + encode(0) + encode((3,)) + encode((1,)) + b"t"
     view = Raw(encode(REBUILD) + arguments + b"R")
     path = save_legacy(tmp_path / "a.pth", {"whole": Tensor(whole, (6,), (1,)), "view": view})
-    assert refused(path).startswith("a storage that is a view of another")
+    assert ": a storage that is a view of another" in refused(path)
 
 
 @pytest.mark.parametrize("save", SAVERS.values(), ids=SAVERS)
@@ -136,19 +128,19 @@ def test_one_storage_described_twice_is_refused(tmp_path, save):
     a = Storage(np.arange(4, dtype=np.float32), key="0")
     b = Storage(np.arange(4, dtype=np.float32), key="0", kind="IntStorage")
     path = save(tmp_path / "a.pth", {"a": Tensor(a, (4,), (1,)), "b": Tensor(b, (4,), (1,))})
-    assert refused(path) == "storage 0 has two descriptions: which one is meant cannot be known"
+    assert refused(path) == f"{path}: storage 0 has two descriptions: which one is meant cannot be known"
 
 
 @pytest.mark.parametrize("root", [{"a": {"b": GOOD}, "a.b": GOOD}, {1: GOOD, "1": GOOD}, {"a\n": GOOD, "a\\n": GOOD}])
 def test_two_tensors_of_one_name_are_refused(tmp_path, root):
-    assert refused(save_zip(tmp_path / "a.pth", root)).startswith("two tensors are called ")
+    assert ": two tensors are called " in refused(save_zip(tmp_path / "a.pth", root))
 
 
 def test_mappings_in_mappings(tmp_path):
     root = GOOD
     for _ in range(20):
         root = {"k": root}
-    assert refused(save_zip(tmp_path / "a.pth", root)).startswith("mappings stand in mappings, more than 16 deep")
+    assert ": mappings stand in mappings, more than 16 deep" in refused(save_zip(tmp_path / "a.pth", root))
 
 
 def test_a_state_dict_of_python_2(tmp_path):

@@ -146,3 +146,11 @@ def test_as_a_script_from_anywhere_without_pytorch(tmp_path, source):
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("out: ifcnn, preset max, 83,587 parameters\n")
     assert load_backbone(checkpoint=tmp_path / "out").name == "ifcnn"
+
+
+@pytest.mark.parametrize("name", ["x/" * 3000 + "y", "y" * 300], ids=["path", "name"])
+def test_names_that_are_too_long(tmp_path, capsys, source, name):
+    before = sorted(tmp_path.rglob("*"))
+    assert "File name too long" in failed(capsys, 2, "ifcnn", source, "--output", name)
+    assert "File name too long" in failed(capsys, 3, "ifcnn", name, "--output", tmp_path / "out")
+    assert sorted(tmp_path.rglob("*")) == before

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from convert.torch_file import read_torch_file
+from tests.convert.reading import refused
 from tests.convert.writer import (
-    SAVERS,
     Build,
     Global,
     Raw,
@@ -25,12 +25,6 @@ from tests.convert.writer import (
     save_zip,
     tensor,
 )
-from ttd_jax.errors import CheckpointError
-
-
-@pytest.fixture(params=SAVERS)
-def save(request, tmp_path):
-    return lambda root: SAVERS[request.param](tmp_path / "file.pth", root)
 
 
 @pytest.fixture
@@ -38,14 +32,6 @@ def canary(tmp_path):
     """A command that would leave a trace."""
     yield f"touch {tmp_path / 'ran'}"
     assert not (tmp_path / "ran").exists()
-
-
-def refused(path):
-    with pytest.raises(CheckpointError) as caught:
-        read_torch_file(path)
-    message = str(caught.value)
-    assert message.startswith(str(path)) and "\n" not in message
-    return message
 
 
 def good():
@@ -111,7 +97,7 @@ def test_a_real_exploit_is_refused(tmp_path, canary):
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
         path = tmp_path / "exploit.pth"
         path.write_bytes(pickle.dumps({"weight": Exploit()}, protocol))
-        assert ".system" in refused(path)
+        assert (".system" if protocol >= 2 else "no PyTorch file (begins with ") in refused(path)
 
 
 @pytest.mark.parametrize("code", [b"\x82\xf0", b"\x83\xf0\x00", b"\x84\xf0\x00\x00\x00"])
@@ -146,11 +132,7 @@ def test_the_state_of_a_stand_in_cannot_be_set(save, stand_in, state):
     "attributes", [{"items": Global("torch._utils", "_rebuild_parameter")}, {"__class__": 5}, {"": 5}]
 )
 def test_the_state_of_an_ordered_dict_is_harmless(save, attributes):
-    path = save(Build(StateDict(a=good()), attributes))
-    try:
-        read_torch_file(path)
-    except CheckpointError:
-        pass
+    assert list(read_torch_file(save(Build(StateDict(a=good()), attributes)))) == ["a"]
     assert OrderedDict(a=1).items() and type(OrderedDict()) is OrderedDict
 
 
@@ -200,32 +182,40 @@ def test_shapes_that_cannot_be(save, root):
 
 @pytest.mark.parametrize("size", [5, 7, -6, 2**62, 2**80])
 def test_a_storage_of_another_size_than_stated(save, size):
-    refused(save(view(6, (2,), (1,), size=size)))
+    message = refused(save(view(6, (2,), (1,), size=size)))
+    assert "bytes, not those of its numbers" in message or "ends before its last number: truncated" in message
+
+
+REBUILD = Global("torch._utils", "_rebuild_tensor_v2")
+FLOATS = Global("torch", "FloatStorage")
 
 
 @pytest.mark.parametrize(
-    "root",
+    ("root", "reason"),
     [
-        view(6, "ab", (1,)),
-        view(6, ("x",), (1,)),
-        view(6, 6, 1),
-        view(6, (3,), (1,), None),
-        view(6, (1,) * 100, (1,) * 100),
-        view(6, (0, 2**62, 2**62), (1, 1, 1)),
-        {"weight": Reduce(Global("torch._utils", "_rebuild_tensor_v2"), ("no storage", 0, (1,), (1,)))},
-        {"weight": Reduce(Global("torch._utils", "_rebuild_tensor_v2"), ())},
-        {"weight": Reduce(5, ())},
-        {"weight": Reduce(Global("torch", "FloatStorage"), ())},
-        {"weight": Raw(encode(("module", Global("torch", "FloatStorage"), "0", "cpu", 3)) + b"Q")},
-        {"weight": Raw(encode(("storage", 5, "0", "cpu", 3)) + b"Q")},
-        {"weight": Raw(encode(5) + b"Q")},
-        {"weight": Raw(b"Pname\n")},
-        {"weight": Raw(b"\x97")},
-        {"weight": Raw(b"h\x07")},
+        (view(6, "ab", (1,)), "a shape that is not of at most 16 sides"),
+        (view(6, ("x",), (1,)), "a size or offset that is no whole number"),
+        (view(6, 6, 1), "a shape that is not of at most 16 sides"),
+        (view(6, (3,), (1,), None), "a size or offset that is no whole number"),
+        (view(6, (1,) * 100, (1,) * 100), "a shape that is not of at most 16 sides"),
+        (view(6, (0, 2**62, 2**62), (1, 1, 1)), "no PyTorch file (ValueError)"),
+        ({"weight": Reduce(REBUILD, ("no storage", 0, (1,), (1,)))}, "a tensor without a storage"),
+        ({"weight": Reduce(REBUILD, ())}, "no PyTorch file (TypeError)"),
+        ({"weight": Reduce(5, ())}, "no PyTorch file (TypeError)"),
+        ({"weight": Reduce(FLOATS, ())}, "no PyTorch file (TypeError)"),
+        (
+            {"weight": Raw(encode(("module", FLOATS, "0", "cpu", 3)) + b"Q")},
+            "an entry that is not a tensor's storage",
+        ),
+        ({"weight": Raw(encode(("storage", 5, "0", "cpu", 3)) + b"Q")}, "an entry that is not a tensor's storage"),
+        ({"weight": Raw(encode(5) + b"Q")}, "an entry that is not a tensor's storage"),
+        ({"weight": Raw(b"Pname\n")}, "an entry that is not a tensor's storage"),
+        ({"weight": Raw(b"\x97")}, "the file has sets or objects, which a state dict does not need"),
+        ({"weight": Raw(b"h\x07")}, "no PyTorch file (UnpicklingError)"),
     ],
 )
-def test_nonsense_is_refused(save, root):
-    refused(save(root))
+def test_nonsense_is_refused(save, root, reason):
+    assert reason in refused(save(root))
 
 
 def test_names_cannot_write_to_the_terminal(save):
@@ -275,7 +265,8 @@ def test_a_mapping_that_holds_itself(save):
 
 
 def test_depth_without_end(save):
-    refused(save({"deep": Raw((b"}(" + encode("k")) * 5000 + b"N" + b"u" * 5000)}))
+    bomb = Raw((b"}(" + encode("k")) * 5000 + b"N" + b"u" * 5000)
+    assert "mappings stand in mappings, more than 16 deep" in refused(save({"deep": bomb}))
 
 
 def test_a_storage_that_is_not_there(tmp_path):

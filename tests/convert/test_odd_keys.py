@@ -1,5 +1,9 @@
 """Keys and numbers that are no network's: one line each, whatever stands in them."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -16,6 +20,31 @@ def test_odd_keys_are_one_line(tmp_path, capsys, ifcnn_variables, key):
     message = capsys.readouterr().err
     assert message.count("\n") == 1 and "unexpected key" in message and len(message) < 600
     assert not (tmp_path / "out").exists()
+
+
+TIMED = """
+import sys, time
+from convert.from_torch import main
+started = time.process_time()
+code = main(sys.argv[1:])
+print(time.process_time() - started)
+sys.exit(code)
+"""
+
+
+def test_many_keys_are_refused_soon(tmp_path):
+    one = tensor(np.ones(1, np.float32))
+    path = save_zip(tmp_path / "a.pth", {f"layers.{number}.weight": one for number in range(30_000)})
+    done = subprocess.run(
+        [sys.executable, "-c", TIMED, "ifcnn", path, "--output", tmp_path / "out", "--preset", "max"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 3 and done.stderr.count("\n") == 1 and len(done.stderr) < 1000
+    assert "unexpected key layers.0.weight (1,) and 29999 more of layers" in done.stderr
+    assert float(done.stdout) < 5  # some 1.5 on a machine that does nothing else
 
 
 @pytest.mark.parametrize("name", ["layers.a/b.weight", "layers.a.b.weight"])

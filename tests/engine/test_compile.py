@@ -12,20 +12,27 @@ from ttd_jax import Fuser, GradientWeighting, LossWeighting, fuse, load_backbone
 SOURCES = list(np.random.default_rng(0).random((2, 12, 14)).astype(np.float32))
 
 
+_counting: list[list[float]] = []
+
+
+def _listen(event, seconds, **_):
+    if event == "/jax/core/compile/backend_compile_duration":
+        for programs in _counting:
+            programs.append(seconds)
+
+
+jax.monitoring.register_event_duration_secs_listener(_listen)  # once: jax 0.8 cannot take one back
+
+
 @contextmanager
 def counted():
     """A list that grows by one with every program that XLA compiles."""
-    programs = []
-
-    def listen(event, seconds, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            programs.append(seconds)
-
-    jax.monitoring.register_event_duration_secs_listener(listen)
+    programs: list[float] = []
+    _counting.append(programs)
     try:
         yield programs
     finally:
-        jax.monitoring.unregister_event_duration_listener(listen)
+        _counting[:] = [others for others in _counting if others is not programs]
 
 
 @pytest.fixture(scope="module")

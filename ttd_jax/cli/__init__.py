@@ -7,6 +7,7 @@ having failed; 130 interrupted.
 """
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -49,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         name = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{name}{error.strerror or error}", 1)
+        return _fail(f"{name}{error.strerror or error}", 2 if error.errno == errno.ENAMETOOLONG else 1)
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "RESOURCE_EXHAUSTED" not in str(error):  # jax's word for no memory
             raise
@@ -93,6 +94,7 @@ def _advised(arguments: Sequence[str] | None) -> Sequence[str]:
 
 def _fail(error: object, code: int) -> int:
     text = str(error)
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
+    if len(text) > _LONGEST:  # what is wrong and what to do stand at the end, after a name
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     print(f"ttd-jax: error: {text}", file=sys.stderr)
     return code

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
 FORMATS = ("table", "csv", "json", "latex", "markdown")
@@ -149,8 +150,4 @@ def split_variants(metrics: Sequence[str] | None) -> tuple[list[str] | None, dic
 
 
 def _bar(names: Sequence[str]) -> Iterable[str]:
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    return track(names, "evaluating", console=console, transient=True, disable=not console.is_terminal)
+    return followed(names, len(names), "evaluating")

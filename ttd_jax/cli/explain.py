@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -53,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     runtime.check_fusion_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
-    if folder := next((path for path in paths if path.is_dir()), None):
+    if folder := next((path for path in paths if os.path.isdir(path)), None):
         raise InputError(f"{folder} is a folder: name one file for each source")
     (output,) = check_files([options.output], paths)
     # before jax starts: a bad file should not cost seconds

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
 _MOST_NOTES = 10  # of a folder run
@@ -66,9 +67,9 @@ def run(options: argparse.Namespace) -> int:
     runtime.check_fusion_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
-    folders = [path for path in paths if path.is_dir()]
+    folders = [path for path in paths if os.path.isdir(path)]  # false where no folder can have this name
     if folders and len(folders) < len(paths):
-        files = [str(path) for path in paths if not path.is_dir()]
+        files = [str(path) for path in paths if path not in folders]
         raise InputError(f"folders go together with folders; got the folder {folders[0]} and the file {files[0]}")
     if len(paths) < 2:
         hint = f": a folder is many sets, one set of all its images is {folders[0]}/*" if folders else ""
@@ -110,9 +111,6 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
 
 
 def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
-    from rich.console import Console
-    from rich.progress import track
-
     from ttd_jax.io.atomic import remove_leavings
     from ttd_jax.io.folders import match_stems
 
@@ -127,7 +125,6 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     failures = [f"{stem}: missing in {', '.join(map(str, lacking))}" for stem, lacking in sets.incomplete.items()]
     notes: Counter[str] = Counter()
     done = 0
-    console = Console(stderr=True)
     wanted: dict[str, tuple[Any, list[Path | None]]] = {}
     for stem, files in sets.complete.items():
         suffix = ".tif" if files[0].suffix.lower() in (".tif", ".tiff") else ".png"
@@ -140,8 +137,7 @@ def _run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -
     fuser, static = fusers
     with closing(fuser.stream((one for one, _ in wanted.values()), errors="yield")) as results:
         pairs = zip(wanted.items(), results, strict=False)  # the shorter one ends the other
-        shown = track(pairs, "fusing", len(wanted), console=console, transient=True, disable=not console.is_terminal)
-        for (stem, (one, outputs)), result in shown:
+        for (stem, (one, outputs)), result in followed(pairs, len(wanted), "fusing"):
             try:
                 if isinstance(result, Exception):
                     raise result
@@ -215,7 +211,7 @@ def check_files(names: list[str | None], paths: list[Path]) -> list[Path | None]
 
     outputs = [Path(name) if name else None for name in names]
     for path in filter(None, outputs):
-        if path.is_dir():
+        if os.path.isdir(path):
             raise InputError(f"output {path} is a folder: name a file, since the sources are files")
         check_output(check_writable(path), overwrite=True)
     _refuse_clashes(outputs, paths)
@@ -228,9 +224,11 @@ def _check_folders(options: argparse.Namespace, paths: list[Path]) -> list[Path 
 
     folders = [Path(name) if name else None for name in (options.output, options.save_weights, options.save_static)]
     for folder in filter(None, folders):
+        check_output(folder, overwrite=True)
         if folder.exists() and not folder.is_dir():
             raise InputError(f"output {folder} is a file: name a folder, since the sources are folders")
-        check_output(folder / "any" if folder.is_dir() else folder, overwrite=True)
+        if folder.is_dir():
+            check_output(folder / "any", overwrite=True)
     _refuse_clashes(folders, paths)
     return folders
 

@@ -5,6 +5,7 @@ import os
 import re
 import stat
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -136,18 +137,55 @@ def start_jax(options: argparse.Namespace) -> None:
 
     try:
         found = jax.default_backend()
-    except RuntimeError:
+    except (RuntimeError, AssertionError):  # jax asserts where the plugin of a platform is not installed
         found = None
     if options.device == "auto" and found is None:
-        raise InputError(f"jax finds no device: look at JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}")
+        raise InputError(
+            f"jax finds no device with JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}{_devices_there_are()}: set "
+            "another, or unset it"
+        )
     if options.device not in ("auto", found):
         extra = _EXTRAS.get(options.device)
         remedy = f"install the extra for it (pip install 'ttd-jax[{extra}]') or " if extra else ""
-        raise InputError(f"no {options.device} device found: {remedy}leave --device out")
+        raise InputError(f"no {options.device} device found{_devices_there_are()}: {remedy}leave --device out")
     if options.compile_cache and (folder := compile_cache_folder()):
         jax.config.update("jax_compilation_cache_dir", str(folder))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        _drop_what_cannot_be_read(folder)
+
+
+def _devices_there_are() -> str:
+    """What jax finds when it may look for anything, in words."""
+    import jax
+
+    platforms = jax.config.values["jax_platforms"]
+    jax.config.update("jax_platforms", None)
+    try:
+        return ", only " + ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
+    except (RuntimeError, AssertionError):
+        return ""
+    finally:
+        jax.config.update("jax_platforms", platforms)
+
+
+def _drop_what_cannot_be_read(folder: Path) -> None:
+    """Removes entries of the compile cache that jax warns of, in place of the warning: then it writes them anew.
+
+    jax keeps an entry that it cannot read (of a process that was killed while writing it, say), and would compile, and
+    warn, in every run.
+    """
+    show, about = warnings.showwarning, "Error (reading|writing) persistent compilation cache entry"
+
+    def handle(message: Any, *where: Any, **options: Any) -> None:
+        if not re.match(about, str(message)):
+            return show(message, *where, **options)
+        if found := re.match(rf"{about} for '([\w.-]+)'", str(message)):
+            for entry in folder.glob(f"{found[2]}-*"):
+                entry.unlink(missing_ok=True)
+
+    warnings.showwarning = handle
+    warnings.filterwarnings("always", message=about)
 
 
 def compile_cache_folder() -> Path | None:

@@ -22,7 +22,6 @@ from ttd_jax.ops.color import join_luma, luma, split_luma
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
 
 
-@partial(jax.jit, static_argnames=("model", "rule"))
 def fuse_pixels(
     model: FusionModel,
     variables: Variables,
@@ -35,7 +34,7 @@ def fuse_pixels(
     """Fuses one stack.
 
     Args:
-        model: The fusion network; static.
+        model: The fusion network.
         variables: Its parameters.
         weighting: A complete weighting.
         stack: Sources, the reference first.
@@ -63,7 +62,6 @@ def fuse_pixels(
     return fused._replace(image=image, components=None if components is None else _one_channel(components)[..., 0])
 
 
-@partial(jax.jit, static_argnames=("model", "rule", "mesh"))
 def fuse_pixels_batch(
     model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule, mesh: Mesh | None = None
 ) -> Fused:

@@ -1,7 +1,9 @@
 """Compiled programs and where they run: memory checked first, batches over devices, large images in windows."""
 
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 import jax
 import numpy as np
@@ -13,14 +15,19 @@ from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighting
 from ttd_jax.engine.memory import check_memory
 from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
+from ttd_jax.engine.recent import Recent
 from ttd_jax.engine.stack import Stack
 from ttd_jax.errors import InputError
+
+MOST_PROGRAMS = 16
+"""Shapes whose programs are kept; one takes some 10 MB, and seconds to compile."""
 
 
 class Programs:
     """Compiles and runs the fusion of one model, its parameters and its weighting, for stacks of any shape.
 
-    A shape is compiled once; equal models share what is compiled through jax's own cache.
+    A shape is compiled once while it is one of the 16 that were used last. What is compiled for equal models is
+    shared, and freed with the last ``Programs`` that keeps it.
 
     Args:
         model: The fusion network.
@@ -28,6 +35,10 @@ class Programs:
         weighting: A complete weighting; its numbers are traced as float32.
         name: What messages call the network.
         tile: Side of the windows in which images that are larger are fused; None for whole images.
+
+    Attributes:
+        weighting: The weighting, as programs take it.
+        outlive: Where functions are kept, too, so that they are there for others after these; None for nowhere.
 
     Raises:
         InputError: The network needs whole images, or larger windows.
@@ -49,17 +60,26 @@ class Programs:
             raise InputError(f"{what} looks at the whole image: leave tile out")
         if tile is not None and tile <= 2 * (self._reach or 0):
             raise InputError(f"{name} looks {self._reach} pixels far: a tile has more than twice that; got {tile}")
-        self._compiled: dict[Any, Any] = {}
+        self._compiled: Recent[_Program] = Recent(MOST_PROGRAMS)
+        self.outlive: Recent[Function] | None = None
         self._replicated: dict[Mesh, Variables] = {}
 
     def compile(self, shape: tuple[int, ...], rule: str) -> Any:
         """The program for one stack (M, H, W, C), or for its windows."""
         shape = (shape[0], *self._window(shape), shape[3])
-        if (shape, rule) not in self._compiled:
-            arguments = self._variables, self.weighting, jax.ShapeDtypeStruct(shape, np.float32)
-            lowered = fuse_pixels.lower(self._model, *arguments, np.zeros(shape[0], bool), rule=rule)
-            self._compiled[shape, rule] = lowered.compile()
-        return self._compiled[shape, rule]
+        stack, colored = jax.ShapeDtypeStruct(shape, np.float32), np.zeros(shape[0], bool)
+        return self._program(self._variables, stack, colored, rule, None)
+
+    def _program(self, variables: Variables, stack: Any, colored: np.ndarray, rule: str, mesh: Mesh | None) -> Any:
+        key = self._model, stack.shape, rule, mesh
+
+        def make() -> _Program:
+            function = shared_function(*key)
+            if self.outlive is not None:
+                self.outlive.get(key, lambda: function)
+            return _Program(function, function.lower(variables, self.weighting, stack, colored).compile())
+
+        return self._compiled.get(key, make).compiled
 
     def body(self, rule: str) -> Callable[[Array, Array], Fused]:
         """The fusion as a pure function of a stack and of which sources have colour."""
@@ -69,7 +89,9 @@ class Programs:
 
     def with_weighting(self, weighting: Weighting) -> "Programs":
         """The same network in the same windows, by another weighting."""
-        return Programs(self._model, self._variables, weighting, name=self._name, tile=self._tile)
+        others = Programs(self._model, self._variables, weighting, name=self._name, tile=self._tile)
+        others.outlive = self.outlive
+        return others
 
     def run(self, stack: Stack) -> Fused:
         """Starts the fusion of a stack, of one set or of many; its arrays may still be being computed.
@@ -109,15 +131,39 @@ class Programs:
         return jax.tree.map(lambda array: np.asarray(array)[: len(stacks)], fused) if short else fused
 
     def _run_batch(self, stacks: Any, rule: str, colored: Sequence[bool], mesh: Mesh | None, variables: Any) -> Fused:
-        arguments = variables, self.weighting, stacks, np.array(colored)
-        if (stacks.shape, rule) not in self._compiled:
-            lowered = fuse_pixels_batch.lower(self._model, *arguments, rule=rule, mesh=mesh)
-            self._compiled[stacks.shape, rule] = lowered.compile()
-        program = self._compiled[stacks.shape, rule]
+        program = self._program(variables, stacks, np.array(colored), rule, mesh)
         number, count, height, width, _ = stacks.shape
         what = f"a batch of {number} x {count} sources of {width} x {height} with {self._name}"
         check_memory(program, jax.devices()[:1] if mesh is None else list(mesh.devices), what)
-        return program(*arguments)
+        return program(variables, self.weighting, stacks, np.array(colored))
+
+
+Function = Callable[..., Fused]
+"""A jitted fusion of parameters, weighting, stack and colours."""
+
+
+class _Program(NamedTuple):
+    function: Function  # jax frees what it knows of a function with it
+    compiled: Any
+
+
+_functions: WeakValueDictionary[Any, Function] = WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh: Mesh | None) -> Any:
+    """The jitted fusion of stacks of one shape, (M, H, W, C) or (N, M, H, W, C); the same one while somebody has it.
+
+    One function for all shapes would be simpler, but jax keeps what it compiles as long as the function lives.
+    """
+
+    def fuse(variables, weighting, stack, colored):
+        if len(shape) == 4:
+            return fuse_pixels(model, variables, weighting, stack, colored, rule=rule)
+        return fuse_pixels_batch(model, variables, weighting, stack, colored, rule=rule, mesh=mesh)
+
+    with _lock:
+        return _functions.setdefault((model, shape, rule, mesh), jax.jit(fuse))
 
 
 def fuse_in_windows(run: Any, stack: np.ndarray, window: tuple[int, ...], halo: int) -> Fused:

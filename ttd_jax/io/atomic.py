@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all: written under a temporary name beside the target, then renamed."""
 
+import errno
 import os
 import re
 import shutil
@@ -19,12 +20,13 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
     """The path, if something may be written there.
 
     Raises:
-        InputError: It exists and ``overwrite`` is false, or its folder is missing or not writable.
+        InputError: It exists and ``overwrite`` is false, its folder is missing or not writable, or no file can have
+            its name.
     """
     path = Path(path)
     if "\0" in str(path):
         raise InputError(f"no file can be called {str(path)!r}: choose another name")
-    if path.exists() and not overwrite:
+    if _exists(path) and not overwrite:
         raise InputError(f"output {path} exists already: choose another name or pass --overwrite (overwrite=True)")
     folder = path.absolute().parent
     if not folder.is_dir():
@@ -32,6 +34,16 @@ def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
     if not os.access(folder, os.W_OK):
         raise InputError(f"output folder {folder} is not writable: choose another one")
     return path
+
+
+def _exists(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            return False
+        raise InputError(f"cannot write {path}: {error.strerror}: choose another name") from None
+    return True
 
 
 @contextmanager

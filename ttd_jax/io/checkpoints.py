@@ -84,7 +84,7 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
         CheckpointError: There is none, it cannot be read, or it is of a newer format.
     """
     path = Path(path)
-    if path.is_file():
+    if os.path.isfile(path):  # false where no file can have this name
         raise CheckpointError(
             f"a checkpoint is a folder with {_MANIFEST}; got the file {path}: convert PyTorch files first, "
             "with python convert/from_torch.py BACKBONE FILE.pth --output FOLDER"
@@ -96,7 +96,9 @@ def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
         _check_fields(manifest)
     except FileNotFoundError:
         raise CheckpointError(f"no checkpoint at {path}: expected a folder with {_MANIFEST}") from None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise CheckpointError(f"cannot read checkpoint {path}: {error.strerror or error}") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         reason = shown(repr(error))
         raise CheckpointError(f"the manifest of checkpoint {path} is damaged ({reason}): convert it again") from None
     if version != FORMAT:

@@ -45,7 +45,7 @@ def match_stems(folders: Sequence[str | os.PathLike]) -> FileSets:
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder: expected folders of images")
     found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
