@@ -11,7 +11,7 @@ from jax import export
 
 from tests.backbones.golden import random_variables
 from tests.networks import ifcnn_backbone
-from ttd_jax import Fuser, StaticWeighting
+from ttd_jax import Fuser, StaticWeighting, save_backbone
 from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.errors import InputError
@@ -55,9 +55,11 @@ def call(path, stack):
     return export.deserialize(bytearray(path.read_bytes())).call(stack)
 
 
-def test_one_file_runs_at_two_sizes_without_the_package(ttd_jax, tmp_path):
-    program = tmp_path / "fuse.stablehlo"
-    done = ttd_jax("export", "-o", program)
+def test_one_file_runs_at_two_sizes_without_the_package(ttd_jax, tmp_path, ifcnn_variables):
+    program, checkpoint = tmp_path / "fuse.stablehlo", tmp_path / "ifcnn"
+    backbone = ifcnn_backbone(ifcnn_variables, "mean")
+    save_backbone(backbone, checkpoint, preset="mean")
+    done = ttd_jax("export", "--checkpoint", checkpoint, "-o", program)
     note = "ttd-jax: note: takes grey sources; for colour ones export with --channels 3\n"
     assert (done.code, done.err) == (0, note)
     assert done.out == (
@@ -65,13 +67,13 @@ def test_one_file_runs_at_two_sizes_without_the_package(ttd_jax, tmp_path):
         "weights float32[2,height,width]; for cpu, cuda\n"
     )
     about = json.loads(Path(f"{program}.json").read_text())
-    assert (about["backbone"], about["color"], about["platforms"]) == ("bandnet", "gray", ["cpu", "cuda"])
+    assert (about["backbone"], about["color"], about["platforms"]) == ("ifcnn", "gray", ["cpu", "cuda"])
     runs = []
     for name, shape in (("small", (9, 21)), ("large", (50, 33))):
         runs.append([program, *write_sources(tmp_path, name, shape, shape), tmp_path / f"{name}.png"])
     run_exported(*runs)
     for _, *sources, output in runs:
-        expected = Fuser()(sources).image
+        expected = Fuser(backbone)(sources).image
         difference = np.abs(read_image(output).pixels.astype(int) - expected)
         assert difference.max() <= 1 and (difference > 0).mean() < 1e-3  # halves may round either way
 
@@ -79,7 +81,7 @@ def test_one_file_runs_at_two_sizes_without_the_package(ttd_jax, tmp_path):
 def test_colour_with_a_grey_source(tmp_path, ifcnn_variables):
     """Which sources have colour is found out as the program runs."""
     program = tmp_path / "fuse.stablehlo"
-    export_fuser(Fuser(), program, channels=3, sources=3, platforms=["cpu"])
+    export_fuser(Fuser(), program, channels=3, sources=3, size=(12, 14), platforms=["cpu"])
     color = RNG.random((3, 12, 14, 3)).astype(np.float32)
     for stack in (color, np.concatenate([np.repeat(color[:1, ..., :1], 3, axis=-1), color[1:]])):
         expected = Fuser()(list(stack))
@@ -105,17 +107,18 @@ def test_other_networks_for_any_size(tmp_path, name, preset, weighting):
         assert ("weights" in got) == (expected.weights is not None)
 
 
-def test_a_network_that_must_know_the_size_says_so_and_takes_one(tmp_path):
-    fuser = Fuser(random_backbone("mgdn", "focus"), weighting="static")
+@pytest.mark.parametrize("name", ["mgdn", "bandnet"])
+def test_a_network_that_must_know_the_size_says_so_and_takes_one(tmp_path, name):
+    fuser = Fuser(random_backbone("mgdn", "focus"), weighting="static") if name == "mgdn" else Fuser()
     with pytest.raises(InputError) as caught:
         export_fuser(fuser, tmp_path / "program")
     message = str(caught.value)
-    assert message.startswith("mgdn needs to know the image's size (") and "\n" not in message
+    assert message.startswith(f"{name} needs to know the image's size (") and "\n" not in message
     assert message.endswith("export it for one size (--size WIDTHxHEIGHT, size=(height, width))")
     assert not list(tmp_path.iterdir())
-    about = export_fuser(fuser, tmp_path / "program", size=(8, 10), platforms=["cpu"])
-    assert about["takes"] == ["float32[2,8,10,1]"]
-    stack = RNG.random((2, 8, 10)).astype(np.float32)
+    about = export_fuser(fuser, tmp_path / "program", size=(20, 26), platforms=["cpu"])
+    assert about["takes"] == ["float32[2,20,26,1]"]
+    stack = RNG.random((2, 20, 26)).astype(np.float32)
     got = call(tmp_path / "program", stack[..., np.newaxis])
     np.testing.assert_allclose(got["image"], fuser(list(stack)).image, atol=1e-5)
 

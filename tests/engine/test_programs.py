@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import analytic
-from tests.test_compile import counted
+from tests.engine.test_compile import counted
 from ttd_jax import Fuser, fuse
 from ttd_jax.engine import programs
 
