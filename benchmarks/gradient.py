@@ -74,7 +74,7 @@ def report_loop(repeat: int) -> None:
     x = jnp.asarray(rng.random((2, 120, 160, 32)), jnp.float32)
     kernel = jnp.asarray(rng.normal(0, 0.05, (3, 3, 32, 32)), jnp.float32)
 
-    def plain(padded, kernel, dilation):
+    def plain(padded, kernel, *, dilation):
         y = jax.lax.conv_general_dilated(
             padded[None],
             kernel,
@@ -88,7 +88,7 @@ def report_loop(repeat: int) -> None:
     def slope(convolve):
         def value(image, kernel):
             for _ in range(2):
-                image = jax.nn.relu(convolve(zero_pad(image, 2), kernel, 2))
+                image = jax.nn.relu(convolve(zero_pad(image, 2), kernel, dilation=2))
             return jnp.sum(image**2)
 
         return jax.jit(lambda x, k: jax.lax.map(lambda image: jax.grad(value)(image, k), x))

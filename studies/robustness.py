@@ -213,7 +213,7 @@ def main() -> None:
         figures["noise"] = partial(draw_noise, scores)
     if options.figures:
         for name, draw in figures.items():
-            draw().savefig(options.figures / f"robustness_{name}.png", dpi=110)
+            draw().savefig(options.figures / f"robustness_{name}.png", dpi=75)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from ttd_jax.errors import InputError
 def add_parser(subparsers: Any) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser("train", help="train a checkpoint of the package's own network")
-    parser.add_argument("plan", metavar="PLAN", help="general (the checkpoint bands) or smoke (seconds)")
+    parser.add_argument("plan", metavar="PLAN", help="general (the checkpoint in the package) or smoke (seconds)")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to create")
     parser.add_argument("--steps", type=int, help="optimisation steps (default: the plan's)")
     parser.add_argument("--seed", type=int, help="random seed (default: the plan's)")
