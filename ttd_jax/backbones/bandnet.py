@@ -96,9 +96,9 @@ class BandNetwork(nn.Module):
         """The parts of ``Judged``, each band by band, by way of one mosaic of all."""
         at = layout([level.shape[-2:] for level in enlarged], self.judge.margin)
         everywhere = [jnp.ones(size) for size in at.sizes]
-        planes = [jnp.stack(parts) for parts in zip(images[:-1], enlarged, extremes[:-1], strict=True)]
         numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in enumerate(everywhere)]
-        known = Known(*assemble(planes, at), *assemble(numbers, at))
+        planes = (assemble(each, at) for each in (images[:-1], enlarged, extremes[:-1]))  # one by one: less memory
+        known = Known(*planes, *assemble(numbers, at))
         if self.is_initializing():
             judged = self.judge(known, low, median)
         else:

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ttd_jax.errors import InputError
+from ttd_jax.ops.color import split_luma
 from ttd_jax.ops.pyramid import smooth
 from ttd_jax.options import Color, choices
 
@@ -75,20 +76,24 @@ def program_rule(rule: str, color: Color, *, wide: bool) -> str:
 
 
 def merge_chroma(
-    chroma: Float[Array, "M H W 2"], shares: Float[Array, "M H W"] | None, colored: Bool[Array, " M"]
+    stack: Float[Array, "M H W C"], shares: Float[Array, "M H W"] | None, colored: Bool[Array, " M"]
 ) -> Float[Array, "H W 2"]:
     """Chroma of the sources that have colour, averaged by their shares; evenly where a grey source has it all.
 
+    Chroma is linear in RGB, so the average is taken of that: no source's chroma needs memory of its own.
+
     Args:
-        chroma: Signed chroma of every source.
+        stack: The sources; of one channel there is no chroma.
         shares: Fusion weights, or :func:`shares_of_color`; None for a rule that has none.
         colored: Which sources have colour; where none has, there is no chroma.
     """
-    shares = jnp.ones(chroma.shape[:3]) if shares is None else shares + _LEAST_WEIGHT
-    shares = shares * colored[:, jnp.newaxis, jnp.newaxis].astype(chroma.dtype)
+    if stack.shape[-1] == 1:
+        return jnp.zeros((*stack.shape[1:3], 2), stack.dtype)
+    shares = jnp.ones(stack.shape[:3]) if shares is None else shares + _LEAST_WEIGHT
+    shares = shares * colored[:, jnp.newaxis, jnp.newaxis].astype(stack.dtype)
     total = jnp.sum(shares, axis=0)
     shares = shares / jnp.where(total == 0, 1, total)
-    return jnp.sum(shares[..., jnp.newaxis] * chroma, axis=0)
+    return split_luma(jnp.sum(shares[..., jnp.newaxis] * stack, axis=0))[1]
 
 
 def shares_of_color(

@@ -48,14 +48,14 @@ def fuse_pixels(
         fused = fuse_sources(model, variables, weighting, stack)
         image = jnp.clip(fused.image, 0, 1)
         return fused._replace(image=image[..., 0] if image.shape[-1] == 1 else image)
-    sources, chroma = split_luma(stack) if stack.shape[-1] == 3 else (stack, jnp.zeros((*stack.shape[:3], 2)))
+    sources = split_luma(stack)[0] if stack.shape[-1] == 3 else stack
     fused = fuse_sources(model, variables, weighting, sources)
     image = jnp.clip(_one_channel(fused.image), 0, 1)
     if rule == "luma":
         shares = fused.weights
         if shares is not None and fused.bands is not None:
             shares = shares_of_color(shares, stack, sources[..., 0], image[..., 0])
-        image = join_luma(image, merge_chroma(chroma, shares, colored))
+        image = join_luma(image, merge_chroma(stack, shares, colored))
     else:
         image = image[..., 0]
     components = fused.components

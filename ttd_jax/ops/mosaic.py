@@ -5,6 +5,7 @@ A mosaic holds the finest level on top and the others beneath it, each continued
 one image where there were eight.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
 STRIP_PIXELS = 1 << 20
-"""Pixels of a mosaic that are worked on at a time."""
+"""Pixels of a mosaic, of all sources together, that are worked on at a time."""
 
 
 class Layout(NamedTuple):
@@ -84,9 +85,10 @@ def in_strips(
         mosaic: What it takes, with leading axes of its own.
         margin: That distance, even.
     """
-    height, width = jax.tree.leaves(mosaic)[0].shape[-2:]
+    first_plane = jax.tree.leaves(mosaic)[0]
+    *lead, height, width = first_plane.shape
     height -= 2 * margin
-    count = -(-height * width // STRIP_PIXELS)
+    count = -(-math.prod(lead) * height * width // STRIP_PIXELS)
     if count == 1:
         return function(mosaic)
     rows = -(-height // count // 2) * 2
@@ -102,5 +104,7 @@ def in_strips(
         return jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, first, axis=-2), whole, part), None
 
     shapes = jax.eval_shape(strip, jnp.int32(0))[1]
-    whole = jax.tree.map(lambda s: jnp.zeros((*s.shape[:-2], height, s.shape[-1]), s.dtype), shapes)
+    # It starts as a number of the data and is overwritten in whole: constants are set up long before they are needed.
+    number = first_plane[(0,) * first_plane.ndim]
+    whole = jax.tree.map(lambda s: jnp.full((*s.shape[:-2], height, s.shape[-1]), number, s.dtype), shapes)
     return jax.lax.scan(place, whole, jnp.arange(count))[0]
