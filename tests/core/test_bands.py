@@ -11,7 +11,7 @@ from scipy import ndimage, special
 from ttd_jax import Facts, FusionModel, InputError, LossWeighting, fuse
 from ttd_jax.backbones import pyramid
 from ttd_jax.core import fusion
-from ttd_jax.core.bands import ENERGY_FLOOR, merge_by_band, summed_up, weights_of_bands
+from ttd_jax.core.bands import ENERGY_FLOOR, merge_by_band, weights_of_bands
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.pyramid import laplacian_pyramid
 
@@ -149,9 +149,13 @@ def test_a_full_size_map_goes_down_a_gaussian_pyramid():
     np.testing.assert_allclose(coarse[..., 0], expected, atol=1e-6)
 
 
-def test_the_summary_is_the_mean_of_the_enlarged_weights():
-    fine, coarse = draw(2, 8, 8), jnp.full((2, 4, 4), 0.5)
-    np.testing.assert_allclose(summed_up([fine, coarse]), (fine + 0.5) / 2, atol=1e-6)
+@pytest.mark.parametrize("model", [pyramid.MODEL, Dimmed()])
+def test_the_summary_is_the_mean_of_the_enlarged_weights(model):
+    fused = run(model, {}, draw(2, 40, 45, 1), replace(pyramid.WEIGHTING, bands="all"))
+    *finer, total = ([np.asarray(one, float) for one in weights[..., 0]] for weights in fused.bands)
+    for weights in reversed(finer):
+        total = [own + doubled(coarse, own.shape) for own, coarse in zip(weights, total, strict=True)]
+    np.testing.assert_allclose(fused.weights, np.stack(total) / 3, atol=1e-5)
 
 
 def test_order_of_the_sources_does_not_matter():
@@ -182,6 +186,14 @@ def test_sources_without_structure_give_a_finite_picture(sources):
     result = fuse(sources, backbone="pyramid")
     assert np.isfinite(result.image).all() and 0 <= result.image.min() and result.image.max() <= 1
     np.testing.assert_allclose(result.weights.sum(axis=0), 1, atol=1e-5)
+
+
+def test_a_network_of_bands_has_as_many_as_it_makes():
+    sources = list(np.asarray(draw(2, 40, 44)))
+    for bands in (1, 3, "all"):
+        fuse(sources, backbone="pyramid", weighting=LossWeighting(bands=bands))
+    with pytest.raises(InputError, match="makes 3 bands of an image of this size: use bands='all', or bands=1"):
+        fuse(sources, backbone="pyramid", weighting=LossWeighting(bands=2))
 
 
 def test_the_pyramid_keeps_colour_and_bits():

@@ -32,6 +32,7 @@ from ttd_jax.core.losses import reconstruction_loss
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighed
 from ttd_jax.core.scoring import Scoring
+from ttd_jax.errors import InputError
 from ttd_jax.ops.pyramid import collapse, depth, gaussian_pyramid, laplacian_pyramid, smooth
 
 BandWeights: TypeAlias = tuple[Float[Array, "M _ _ 1"], ...]
@@ -67,7 +68,7 @@ def weigh_by_band(
     bands: int | str,
     saliency: Float[Array, ""] | float,
 ) -> Weighed:
-    """Weights by band, and one map a source that sums them up.
+    """Weights by band, and one map a source that sums them up: their mean over the bands, each enlarged to full size.
 
     Args:
         model: The fusion network.
@@ -77,8 +78,14 @@ def weigh_by_band(
         weighting: What is decoded and compared, and the score of a loss.
         bands: How many, the coarsest level counted; ``"all"`` goes on until that has 16 pixels on its short side.
         saliency: The exponent p of explained energy.
+
+    Raises:
+        InputError: The network has made another number of bands.
     """
     if isinstance(features, BandFeatures):
+        if bands not in ("all", len(features.bands)):
+            made = f"this backbone makes {len(features.bands)} bands of an image of this size"
+            raise InputError(f"{made}: use bands='all', or bands=1 for one map a source; got {bands!r}")
         by_component, seen = ([band[..., jnp.newaxis] for band in bands] for bands in (features.bands, features.seen))
         found = _weights(by_component, seen, weighting, saliency, features.prior, features.sharpness)
         both = collapse([jnp.concatenate([u, w]) for u, w in zip(features.bands, found, strict=True)])
@@ -112,14 +119,6 @@ def _weights(by_component, seen, weighting: Scoring, saliency, prior, sharpness)
 def _bands(images: Float[Array, "M H W C"], levels: int) -> list[Float[Array, "M _ _ C"]]:
     planes = laplacian_pyramid(jnp.moveaxis(images, -1, 1), levels)
     return [jnp.moveaxis(plane, 1, -1) for plane in planes]
-
-
-def summed_up(weights: Sequence[Float[Array, "M _ _"]]) -> Float[Array, "M H W"]:
-    """One full-size map a source: the mean over the bands of their weights, each enlarged to full size.
-
-    It sums to 1 over the sources, as the weights of every band do.
-    """
-    return collapse(weights) / len(weights)
 
 
 def merge_by_band(features: Float[Array, "M H W K"], weights: BandWeights) -> Float[Array, "H W K"]:
