@@ -26,6 +26,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from benchmarks.charts import Measured, draw
 from benchmarks.contenders import (
     CLOCKS,
     HAS_TORCH,
@@ -51,9 +52,6 @@ UPSTREAM = {
 
 UPSTREAM_CONVOLUTION = 0.74
 """Seconds there of ``reference_convolution``."""
-
-Measured = dict[str, list[tuple[float, float]]]
-"""Points of the chart by line."""
 
 
 def row(*cells: object) -> None:
@@ -248,27 +246,6 @@ def alone(part: str, name: str, weights: str, height: str, width: str) -> dict[s
     run()
     spent = {clock: now() - started[clock] for clock, now in CLOCKS.items()}
     return spent | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
-
-
-def draw(by_size: Measured, by_count: Measured, path: str) -> None:
-    """The chart: seconds per megapixel by size, seconds by number of sources."""
-    import matplotlib
-
-    matplotlib.use("agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for axis, measured, label in zip(axes, (by_size, by_count), ("megapixels", "sources (320 x 240)"), strict=True):
-        for line, points in measured.items():
-            style = {"color": "C0" if line.startswith("fast") else "C1", "ls": "-" if "TTD" in line else "--"}
-            axis.plot(*zip(*points, strict=True), marker="o", label=line.replace("fast", "ttd_jax"), **style)
-        axis.set_xlabel(label)
-        axis.set_ylim(bottom=0)
-        axis.grid(alpha=0.3)
-    axes[0].set(xscale="log", ylabel="seconds per megapixel", title="a grey pair")
-    axes[1].set(ylabel="seconds", title="several sources")
-    axes[0].legend()
-    figure.savefig(path, dpi=130)
 
 
 PARTS: dict[str, Callable] = {part.__name__: part for part in (paths, sizes, sources, batches, memory, first, networks)}

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
@@ -21,8 +20,8 @@ from ttd_jax.engine.explanation import check_explainable, theory_report
 from ttd_jax.engine.programs import MOST_PROGRAMS, Function, Programs
 from ttd_jax.engine.recent import Recent
 from ttd_jax.engine.report import known_facts, make_report, remarks_on
-from ttd_jax.engine.stack import Restored, Stack, settle_rules, stack_batch, stack_sources
-from ttd_jax.engine.stream import overlap
+from ttd_jax.engine.stack import Restored, Stack, check_shape, settle_rules, stack_batch, stack_sources
+from ttd_jax.engine.stream import Job, overlap
 from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
@@ -206,7 +205,7 @@ class Fuser:
         """
         started = time.perf_counter()
         stacked = stack_batch(np.asarray(stack), self.backbone, self.color)
-        return self._finish(self._launch(_Job(stacked, time.perf_counter() - started)))
+        return self._finish(self._launch(Job(stacked, time.perf_counter() - started)))
 
     def compile(self, shape: Sequence[int]) -> "Fuser":
         """Compiles ahead of time for sets of one shape.
@@ -220,13 +219,10 @@ class Fuser:
         Raises:
             InputError: It is no such shape.
         """
-        shape = tuple(int(n) for n in shape)
-        if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,), (6,)) or min(shape) < 1 or shape[0] < 2:
-            raise InputError(f"a shape to compile for is (M, H, W) or (M, H, W, 3) with M of 2 or more; got {shape}")
-        channels = shape[3] if len(shape) == 4 else 1
+        count, height, width, channels = check_shape(shape)
         for wide in (channels == 3, False):  # under "auto" frames without colour may come, too
-            _, program = settle_rules(self.backbone, self.color, (wide,) * shape[0], channels=channels)
-            self._programs.compile((*shape[:3], channels), program)
+            _, program = settle_rules(self.backbone, self.color, (wide,) * count, channels=channels)
+            self._programs.compile((count, height, width, channels), program)
         return self
 
     def describe(self, *, channels: int = 1, sources: int = 2) -> dict[str, Any]:
@@ -249,12 +245,12 @@ class Fuser:
         _, program = settle_rules(self.backbone, self.color, (channels == 3,) * sources, channels=channels)
         return self._programs.body(program)
 
-    def _read(self, sources: Any) -> "_Job":
+    def _read(self, sources: Any) -> Job:
         started = time.perf_counter()
         checked = sources if isinstance(sources, Sources) else check_sources(sources, range=self._range)
-        return _Job(stack_sources(checked, self.backbone, self.color), time.perf_counter() - started)
+        return Job(stack_sources(checked, self.backbone, self.color), time.perf_counter() - started)
 
-    def _launch(self, job: "_Job") -> "_Job":
+    def _launch(self, job: Job) -> Job:
         *_, count, height, width, channels = job.stack.pixels.shape
         seen = channels if job.stack.rule in ("rgb", RAW_RULE) else 1  # other rules give the network luma
         self._weighting.check(self._model, self.backbone.variables, (count, height, width, seen))
@@ -262,7 +258,7 @@ class Fuser:
         job.fused = self._programs.run(job.stack)
         return job
 
-    def _finish(self, job: "_Job", explain: bool = False) -> FusionResult:
+    def _finish(self, job: Job, explain: bool = False) -> FusionResult:
         stack = job.stack
         fused = stack.restore(job.fused)
         if fused.losses is not None:
@@ -294,13 +290,3 @@ class Fuser:
     @cached_property
     def _static(self) -> Programs:
         return self._programs.with_weighting(StaticWeighting())
-
-
-@dataclass
-class _Job:
-    """A stack on its way: read, then launched."""
-
-    stack: Stack
-    read: float  # seconds
-    launched: float = 0.0
-    fused: Any = None  # Fused, once launched

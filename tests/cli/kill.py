@@ -4,6 +4,7 @@
 """
 
 import argparse
+import importlib
 import os
 import random
 import signal
@@ -51,9 +52,8 @@ def main() -> int:
 def _prepare(place: Path) -> None:
     """Two folders of sources, and a compile cache of their own; what is slow to import is imported here, once."""
     os.environ |= {"XDG_CACHE_HOME": str(place / "cache"), "JAX_PLATFORMS": "cpu"}
-    import orbax.checkpoint  # noqa: F401
-
-    import ttd_jax.api  # noqa: F401
+    for slow in ("orbax.checkpoint", "ttd_jax.api"):
+        importlib.import_module(slow)
     from ttd_jax.io.images import write_image
 
     rng = np.random.default_rng(0)

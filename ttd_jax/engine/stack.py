@@ -119,6 +119,19 @@ def stack_batch(stacks: np.ndarray, backbone: Backbone, color: Color) -> Stack:
     return _stack(pixels, order, colored, like, backbone, color)
 
 
+def check_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
+    """M, H, W and C of sources of this shape, (M, H, W) or (M, H, W, C).
+
+    Raises:
+        InputError: It is no such shape.
+    """
+    shape = tuple(int(n) for n in shape)
+    if len(shape) not in (3, 4) or shape[3:] not in ((), (1,), (3,), (6,)) or min(shape) < 1 or shape[0] < 2:
+        raise InputError(f"a shape to compile for is (M, H, W) or (M, H, W, 3) with M of 2 or more; got {shape}")
+    count, height, width, *channels = shape
+    return count, height, width, channels[0] if channels else 1
+
+
 def settle_rules(backbone: Backbone, color: Color, colored: Sequence[bool], *, channels: int) -> tuple[str, str]:
     """The rule for colour that holds for sources of so many channels, and the one by which they are computed.
 

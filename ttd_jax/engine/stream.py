@@ -3,11 +3,30 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
+from ttd_jax.engine.stack import Stack
 from ttd_jax.errors import InputError
 
 _END = object()
+
+
+@dataclass
+class Job:
+    """A stack on its way.
+
+    Attributes:
+        stack: What was read.
+        read: Seconds that took.
+        launched: When it was launched, by the clock that never goes back.
+        fused: What is being computed, once launched.
+    """
+
+    stack: Stack
+    read: float
+    launched: float = 0.0
+    fused: Any = None
 
 
 def overlap(
