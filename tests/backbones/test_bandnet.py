@@ -1,6 +1,7 @@
 """BandNet: where it starts, what it is made of, and what it makes of sources that are odd."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ import pytest
 from ttd_jax.backbones import bandnet, pyramid
 from ttd_jax.core.fusion import fuse
 from ttd_jax.core.weighting import PAPER, StaticWeighting
+from ttd_jax.ops import mosaic
 from ttd_jax.ops.pyramid import collapse, laplacian_pyramid
 
 run = jax.jit(fuse, static_argnums=0)
@@ -105,6 +107,16 @@ def test_odd_sources_give_a_finite_picture(model, variables, size, kind):
     np.testing.assert_allclose(fused.weights.sum(axis=0), 1, atol=1e-5)
     if kind == "equal":
         np.testing.assert_allclose(fused.weights, 0.5, atol=1e-5)
+
+
+def test_strips_give_what_the_whole_gives(model, variables, monkeypatch):
+    sources = draw(3, 75, 61, 1, seed=4)
+    whole = run(model, variables, sources, bandnet.WEIGHTING)
+    monkeypatch.setattr(mosaic, "STRIP_PIXELS", 2000)
+    assert "scan" in str(jax.make_jaxpr(model.encode)(variables, sources))  # there are strips
+    parts = jax.jit(partial(fuse, model))(variables, sources, bandnet.WEIGHTING)
+    np.testing.assert_allclose(parts.image, whole.image, atol=1e-5)
+    np.testing.assert_allclose(parts.weights, whole.weights, atol=1e-5)
 
 
 def test_noise_halves_with_every_band():
