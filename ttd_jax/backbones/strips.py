@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
+from ttd_jax.ops.strips import scan_rows
+
 STRIP_PIXELS = {"cpu": 10_000}
 """Pixels of a strip by platform; elsewhere a million, enough to keep an accelerator busy."""
 
@@ -42,8 +44,8 @@ def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: Any) 
     """The same for one image, with something carried along.
 
     Args:
-        step: From what is carried, which rows are inside the image ``(rows, 1, 1)`` (the last strip may reach beyond)
-            and strips of ``padded``, to what is carried on and ``(rows, W, K)``.
+        step: From what is carried, which rows are new ``(rows, 1, 1)`` (the last strip may go over some once more) and
+            strips of ``padded``, to what is carried on and ``(rows, W, K)``.
         carry: What the first strip gets.
         *padded: As in :func:`map_strips`.
         height: Rows of the image, as there.
@@ -54,27 +56,10 @@ def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: Any) 
     if is_symbolic_dim(height) or is_symbolic_dim(padded[0].shape[1]):  # exported for any size: one strip
         return step(carry, jnp.ones((height, 1, 1), bool), *padded)
     rows = min(height, rows_of_strip(padded[0].shape[1]))
-    count = -(-height // rows)
-    filled = [jnp.pad(maps, [(0, count * rows - height), (0, 0), (0, 0)]) for maps in padded]
 
-    def strip_at(first, carry):
-        inside = (first + jnp.arange(rows) < height)[:, None, None]
-        strips = [
-            jax.lax.dynamic_slice_in_dim(maps, first, rows + whole.shape[0] - height, axis=0)
-            for maps, whole in zip(filled, padded, strict=True)
-        ]
+    def strip_at(carry, first, new):
+        inside = (first + jnp.arange(rows) >= new)[:, None, None]
+        strips = [jax.lax.dynamic_slice_in_dim(maps, first, rows + maps.shape[0] - height, axis=0) for maps in padded]
         return step(carry, inside, *strips)
 
-    if count == 1:
-        return strip_at(0, carry)
-
-    def place(state, first):
-        carry, strip = strip_at(first, state[0])
-        return (carry, jax.lax.dynamic_update_slice_in_dim(state[1], strip, first, axis=0)), None
-
-    # The buffer starts as anything that depends on the data, here one of its numbers, and is overwritten in whole:
-    # XLA's CPU scheduler sets up constant ones of all such loops at once, before the first loop runs.
-    strip = jax.eval_shape(strip_at, 0, carry)[1]
-    buffer = jnp.broadcast_to(padded[0][0, 0, 0], (count * rows, *strip.shape[1:]))
-    (carry, result), _ = jax.lax.scan(place, (carry, buffer), rows * jnp.arange(count))
-    return carry, result[:height]
+    return scan_rows(strip_at, carry, height=height, rows=rows, axis=0, like=padded[0])

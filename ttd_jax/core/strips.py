@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from ttd_jax.core.fusion import Fused
+from ttd_jax.ops.strips import scan_rows
 
 
 def fuse_in_strips(
@@ -30,29 +31,16 @@ def fuse_in_strips(
     rows = -(-height // -(-height // rows))  # strips of one height, which overlap by little more than halos
     window = rows + 2 * halo
 
-    def strip(index: Array) -> Fused:
-        first = jnp.minimum(index * rows, height - rows)
+    def strip(_: PyTree, first: Array, new: Array) -> tuple[PyTree, Fused]:
         top = jnp.clip(first - halo, 0, height - window)
         part = fuse(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1))
         maps = part._replace(image=part.image[jnp.newaxis], found=None)
         maps = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first - top, rows, axis=1), maps)
-        return maps._replace(found=part.found)  # of the whole image: the same in every strip
+        return part.found, maps  # what was found is of the whole image: the same in every strip
 
-    def place(index: Array, whole: Fused) -> Fused:
-        first = jnp.minimum(index * rows, height - rows)
-        part = strip(index)
-        maps = jax.tree.map(
-            lambda a, own: jax.lax.dynamic_update_slice_in_dim(a, own, first, axis=1),
-            whole._replace(found=None),
-            part._replace(found=None),
-        )
-        return maps._replace(found=part.found)
-
-    shapes = jax.eval_shape(strip, 0)
-    empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], height, *s.shape[2:]), s.dtype), shapes._replace(found=None))
-    empty = empty._replace(found=jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes.found))
-    whole = jax.lax.fori_loop(0, -(-height // rows), place, empty)
-    return whole._replace(image=whole.image[0])
+    found = _zeros(jax.eval_shape(strip, None, 0, 0)[0])
+    found, maps = scan_rows(strip, found, height=height, rows=rows, axis=1, like=sources)
+    return maps._replace(image=maps.image[0], found=found)
 
 
 def sum_in_strips(
@@ -74,13 +62,15 @@ def sum_in_strips(
     if height <= window:
         return sums(sources, jnp.ones(height, bool))
 
-    def add(index: Array, total: PyTree) -> PyTree:
-        top = jnp.clip(index * rows - halo, 0, height - window)
+    def add(total: PyTree, first: Array, new: Array) -> tuple[PyTree, tuple]:
+        top = jnp.clip(first - halo, 0, height - window)
         row = top + jnp.arange(window)
-        inside = (row >= index * rows) & (row < (index + 1) * rows)
-        part = sums(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1), inside)
-        return jax.tree.map(jnp.add, total, part)
+        part = sums(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1), (row >= new) & (row < first + rows))
+        return jax.tree.map(jnp.add, total, part), ()
 
-    shapes = jax.eval_shape(sums, sources[:, :window], jnp.ones(window, bool))
-    nothing = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
-    return jax.lax.fori_loop(0, -(-height // rows), add, nothing)
+    nothing = _zeros(jax.eval_shape(sums, sources[:, :window], jnp.ones(window, bool)))
+    return scan_rows(add, nothing, height=height, rows=rows, axis=0, like=sources)[0]
+
+
+def _zeros(shapes: PyTree) -> PyTree:
+    return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)

@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ttd_jax.ops.strips import scan_rows
+
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
 
@@ -90,19 +92,12 @@ def _in_strips(block: Callable[[Array], Array], reach: int, then: Callable[[Arra
     count = -(-height // _rows_of_strip(width, reach))
     rows = -(-height // count)
 
-    def strip_at(index):
-        first = jnp.minimum(index * rows, height - rows)
+    def strip(carry, first, new):
         start = jnp.clip(first - reach, 0, height - rows - 2 * reach)
         y = block(lax.dynamic_slice_in_dim(x, start, rows + 2 * reach))
-        return first, then(lax.dynamic_slice_in_dim(y, first - start, rows))
+        return carry, then(lax.dynamic_slice_in_dim(y, first - start, rows))
 
-    def place(whole, index):
-        first, strip = strip_at(index)
-        return lax.dynamic_update_slice_in_dim(whole, strip, first, axis=0), None
-
-    shape = jax.eval_shape(strip_at, 0)[1]
-    whole = jnp.broadcast_to(x[0, 0, 0].astype(shape.dtype), (height, *shape.shape[1:]))  # overwritten, see strips.py
-    return lax.scan(place, whole, jnp.arange(count))[0]
+    return scan_rows(strip, (), height=height, rows=rows, axis=0, like=x)[1]
 
 
 def mend_border(

@@ -13,6 +13,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
+from ttd_jax.ops.strips import scan_rows
+
 STRIP_PIXELS = 1 << 20
 """Pixels of a mosaic, of all sources together, that are worked on at a time."""
 
@@ -93,18 +95,8 @@ def in_strips(
         return function(mosaic)
     rows = -(-height // count // 2) * 2
 
-    def strip(index: Array) -> tuple[Array, PyTree]:
-        first = jnp.minimum(index * rows, height - rows)
-        return first, function(
-            jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, rows + 2 * margin, axis=-2), mosaic)
-        )
+    def strip(carry: tuple, first: Array, new: Array) -> tuple[tuple, PyTree]:
+        seen = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, rows + 2 * margin, axis=-2), mosaic)
+        return carry, function(seen)
 
-    def place(whole: PyTree, index: Array):
-        first, part = strip(index)
-        return jax.tree.map(lambda a, b: jax.lax.dynamic_update_slice_in_dim(a, b, first, axis=-2), whole, part), None
-
-    shapes = jax.eval_shape(strip, jnp.int32(0))[1]
-    # It starts as a number of the data and is overwritten in whole: constants are set up long before they are needed.
-    number = first_plane[(0,) * first_plane.ndim]
-    whole = jax.tree.map(lambda s: jnp.full((*s.shape[:-2], height, s.shape[-1]), number, s.dtype), shapes)
-    return jax.lax.scan(place, whole, jnp.arange(count))[0]
+    return scan_rows(strip, (), height=height, rows=rows, axis=-2, like=first_plane)[1]
