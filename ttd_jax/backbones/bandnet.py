@@ -48,9 +48,10 @@ class Base(nn.Module):
 
     @nn.compact
     def __call__(self, facts: Sequence[Float[Array, "M h w"]]) -> Float[Array, "M h w"]:
-        x = jnp.stack(facts, axis=-1)
-        x = activate(ReplicateConv(self.channels, name="first")(x))
+        known = jnp.stack(facts, axis=-1)
+        x = activate(ReplicateConv(self.channels, name="first")(known))
         x = activate(ReplicateConv(self.channels, name="second")(x))
+        x = jnp.concatenate([x, known], axis=-1)
         start = nn.initializers.variance_scaling(0.0025, "fan_in", "normal")
         return 4 * ReplicateConv(1, kernel_init=start, name="last")(x)[..., 0]
 
@@ -150,7 +151,7 @@ class BandNet(NetworkModel):
         return merge_features(features, weights)
 
 
-def build(channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 16) -> BandNet:
+def build(channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
     """BandNet of a given width."""
     return BandNet(BandNetwork(channels, tuple(dilations), hidden, base))
 
@@ -167,7 +168,7 @@ SPEC = Spec(
     title="BandNet (this package): a component, a loss and weights in every band",
     build=build,
     abstract=_abstract,
-    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 16}},
+    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 24}},
     recipes={
         **dict.fromkeys(("default", "vif", "medical", "exposure", "focus"), WEIGHTING),
         "paper": PAPER,

@@ -131,13 +131,13 @@ class Decision(nn.Module):
 
     @nn.compact
     def __call__(self, facts: Sequence[Float[Array, "M h w"]]) -> tuple[Float[Array, "M h w"], Float[Array, "h w"]]:
-        x = jnp.stack(facts)
-        shape = x.shape[1:]
-        x = x.reshape(len(x), -1)
+        known = jnp.stack(facts)
+        shape = known.shape[1:]
+        x = known = known.reshape(len(known), -1)
         for name in ("first", "second"):
             x = activate(self._layer(name, x, self.hidden, nn.initializers.lecun_normal()))
         start = nn.initializers.variance_scaling(0.005, "fan_in", "normal")
-        sharpness, prior = self._layer("last", x, 2, start).reshape(2, *shape)
+        sharpness, prior = self._layer("last", jnp.concatenate([x, known]), 2, start).reshape(2, *shape)
         return 3 * prior, jnp.exp(jnp.clip(jnp.mean(sharpness, axis=0), -2, 2))
 
     def _layer(self, name: str, x: Float[Array, "C N"], features: int, start) -> Float[Array, "K N"]:

@@ -16,8 +16,10 @@ class Plan:
         size: Side of an image in pixels.
         scenes: How many scenes to make sets from.
         radiance: File of radiance maps, a third of the scenes; empty for none.
-        sets: How many sets of two sources; of three there are a sixth as many.
-        guard: How many sets of other scenes tell when to stop; 0 for none, and the last step is kept.
+        sets: How many sets of two sources; of each other number there are a twelfth as many.
+        more: Those other numbers.
+        guard: How many sets of other scenes tell when to stop, a quarter of them of four sources; 0 for none, and the
+            last step is kept.
         pairs: Share of the steps on two sources.
         learning_rate: Peak of a cosine schedule of Adam.
         damaged: Share of the sets in which one source is made worse (:func:`ttd_jax.training.sources.corrupt`).
@@ -35,12 +37,15 @@ class Plan:
     scenes: int = 180
     radiance: str = ""
     sets: int = 2400
-    guard: int = 48
-    pairs: float = 0.85
+    more: tuple[int, ...] = (3, 4, 6)
+    guard: int = 64
+    pairs: float = 0.75
     learning_rate: float = 3e-3
-    damaged: float = 0.4
+    damaged: float = 0.45
     component: float = 0.35
-    brightness: dict[str, float] = field(default_factory=lambda: {"exposure": 0.1, "infrared": 0.35, "medical": 0.1})
+    brightness: dict[str, float] = field(
+        default_factory=lambda: {"focus": 0.2, "exposure": 0.1, "infrared": 0.35, "medical": 0.1}
+    )
     loss: bool = True
     saliency: bool = True
 

@@ -1,6 +1,6 @@
 """From a clean scene to registered sources that are each deficient somewhere, for four fusion tasks.
 
-Every function takes a generator, a scene of N x N pixels and a number of sources M of 2 to 4, and returns sources
+Every function takes a generator, a scene of N x N pixels and a number of sources M of 2 or more, and returns sources
 (M, N, N) and the target (N, N) that a perfect fusion would give, float32 in [0, 1]. Sources are in random order and
 rounded to 8 bits, as files are.
 """
@@ -21,6 +21,8 @@ Target = Float[np.ndarray, "N N"]
 
 def focus(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, Target]:
     """Multi-focus: the scene is cut into M depths, and each source is sharp in one of them."""
+    if count > 3:
+        return _focus_stack(rng, scene, count)
     depth = np.sum([random_area(rng, scene) > 0.5 for _ in range(count - 1)], axis=0)
     softness = rng.uniform(0.3, 2)
     blurred = [defocus(rng, scene.image) for _ in range(2)]
@@ -28,6 +30,22 @@ def focus(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, 
     for m in range(count):
         sharp = ndimage.gaussian_filter((depth == m).astype(np.float32), softness)
         sources.append(sharp * scene.image + (1 - sharp) * blurred[rng.integers(2)])
+    return finish(rng, sources), scene.image
+
+
+def _focus_stack(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Sources, Target]:
+    """Depths one behind the other, as many pixels in each; what is farther from the focus is blurred more."""
+    size = len(scene.image)
+    y, x = np.mgrid[:size, :size] / size
+    angle = rng.uniform(0, 2 * np.pi)
+    far = x * np.cos(angle) + y * np.sin(angle) + rng.uniform(0, 0.3) * smooth_noise(rng, size, rng.uniform(10, 40))
+    depth = np.searchsorted(np.quantile(far, np.arange(1, count) / count), far)
+    step, softness = rng.uniform(0.3, 2), rng.uniform(0.3, 2)
+    blurred = [ndimage.gaussian_filter(scene.image, step * distance) for distance in range(count)]
+    sources = []
+    for m in range(count):
+        shares = [ndimage.gaussian_filter((abs(depth - m) == d).astype(np.float32), softness) for d in range(count)]
+        sources.append(np.sum([share * image for share, image in zip(shares, blurred, strict=True)], axis=0))
     return finish(rng, sources), scene.image
 
 
@@ -43,7 +61,7 @@ def exposure(rng: np.random.Generator, scene: Scene, count: int) -> tuple[Source
         stops += rng.uniform(1, 2.5) * (ndimage.gaussian_filter(random_area(rng, scene), 1) - 0.5)
     radiance = scene.image**gamma * np.exp(stops) if scene.radiance is None else scene.radiance.copy()
     radiance /= np.percentile(radiance, 90)
-    exposures = np.linspace(-rng.uniform(0.7, 3.5), rng.uniform(0.5, 3.5), count)
+    exposures = np.linspace(-rng.uniform(0.7, 3.5), rng.uniform(0.5, 3.5 if count < 4 else 6), count)
     sources = [np.clip(radiance * 2.0**stop, 0, 1) ** (1 / gamma) for stop in exposures]
     level = np.log(radiance + 1e-3)
     around = ndimage.gaussian_filter(level, rng.uniform(0.08, 0.2) * len(level))
@@ -147,7 +165,7 @@ def corrupt(rng: np.random.Generator, sources: Sources) -> Sources:
     """One source made worse, the other ones as they are: noise, JPEG, a box, defocus or less contrast."""
     changed, kinds = sources.copy(), (_noisy, _compressed, _boxed, defocus, _faded)
     m = rng.integers(len(sources))
-    changed[m] = kinds[rng.choice(len(kinds), p=(0.4, 0.15, 0.25, 0.1, 0.1))](rng, changed[m])
+    changed[m] = kinds[rng.choice(len(kinds), p=(0.35, 0.15, 0.3, 0.1, 0.1))](rng, changed[m])
     return (np.rint(np.clip(changed, 0, 1) * 255) / 255).astype(np.float32)
 
 
