@@ -6,13 +6,18 @@ import json
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import ttd_jax
 import ttd_jax.training.trainer as trainer
-from ttd_jax import fuse, load_backbone
+from ttd_jax import load_backbone
+from ttd_jax.backbones import bandnet
+from ttd_jax.core.fusion import fuse
 from ttd_jax.training.plans import PLANS
-from ttd_jax.training.trainer import train
+from ttd_jax.training.step import calibrate, weighting_of
+from ttd_jax.training.trainer import initial_state, train
 
 SMOKE = PLANS["smoke"]
 
@@ -57,11 +62,31 @@ def test_the_smoke_plan_makes_a_checkpoint(finished):
     manifest = backbone.manifest
     assert manifest["source"]["trained_with"]["steps"] == SMOKE.steps == len(log(finished))
     assert manifest["source"]["trained_with"]["seed"] == SMOKE.seed
-    result = fuse(list(np.random.default_rng(0).random((3, 20, 31))), backbone=backbone)
+    result = ttd_jax.fuse(list(np.random.default_rng(0).random((3, 20, 31))), backbone=backbone)
     assert result.image.shape == (20, 31) and np.isfinite(result.image).all()
     default = backbone.recipes["default"]
-    assert default.bands == "all" and default.saliency == pytest.approx(4, abs=0.1) and default.scale > 0
+    assert default.bands == "all" and default.scale > 0
+    assert default.saliency == pytest.approx(4 * SMOKE.sharper, abs=0.1)
     assert backbone.recipes["paper"].bands == 1
+
+
+def test_calibration_sharpens_the_bands_and_evens_out_the_coarsest_level():
+    plan = replace(SMOKE, sharper=1.5, coarsest=0.6)
+    parameters = initial_state(plan).parameters
+    sources = jnp.asarray(np.random.default_rng(0).random((2, 40, 56, 1), np.float32))
+    model = bandnet.build(**plan.network)
+
+    def margins(variables, weighting):
+        bands = fuse(model, variables, sources, weighting).bands
+        return [np.asarray(jnp.log(band[0] / band[1])) for band in bands]
+
+    before = margins(parameters["variables"], weighting_of(parameters, plan))
+    *bands, coarsest = margins(*calibrate(parameters, plan))
+    assert np.abs(before[-1]).max() > 1e-3
+    np.testing.assert_allclose(coarsest, 0.6 * before[-1], rtol=1e-2, atol=1e-4)
+    for band, was in zip(bands, before, strict=False):
+        within = np.abs(was) < 5  # beyond, a weight is too near 0 to tell
+        np.testing.assert_allclose(band[within], 1.5 * was[within], rtol=1e-2, atol=1e-3)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):

@@ -50,6 +50,23 @@ def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
     return weighting
 
 
+def calibrate(parameters: dict[str, Any], plan: Plan) -> tuple[Any, LossWeighting]:
+    """Variables and weighting as they are published: how decided weights are is settled after training.
+
+    Made scenes have clearer targets at the coarsest level than real images, and less to choose from in the bands.
+    """
+    weighting = weighting_of(parameters, plan)
+    weighting = replace(weighting, saliency=plan.sharper * weighting.saliency, scale=plan.sharper * weighting.scale)
+    variables = jax.tree.map(jnp.asarray, parameters["variables"])
+    decision = variables["params"]["judge"]["decision"]
+    for name in ("last_kernel", "last_bias"):  # sharpness and prior are its results
+        decision[name] = decision[name] * jnp.array([1.0, plan.sharper])
+    variables["params"]["coarsest"]["last"] = jax.tree.map(
+        lambda leaf: plan.coarsest * leaf, variables["params"]["coarsest"]["last"]
+    )
+    return variables, weighting
+
+
 def objective(
     model: FusionModel, parameters: dict[str, Any], batch: Batch, plan: Plan
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, "..."]]]:

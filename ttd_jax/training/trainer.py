@@ -30,12 +30,12 @@ from ttd_jax.training.plans import Plan
 from ttd_jax.training.scenes import load_radiance, make_scenes
 from ttd_jax.training.step import (
     Trained,
+    calibrate,
     initial_parameters,
     make_judge,
     make_optimizer,
     make_step,
     refer,
-    weighting_of,
 )
 
 SCENE_SIZE = 256
@@ -130,7 +130,7 @@ def initial_state(plan: Plan) -> Trained:
 
 def export(plan: Plan, kept: Kept, output: Path) -> Path:
     """Writes the network and its weighting as the checkpoint ``output/checkpoint``."""
-    trained = weighting_of(kept.best, plan)
+    variables, trained = calibrate(kept.best, plan)
     weighting = replace(trained, saliency=float(trained.saliency), scale=float(trained.scale))
     published = bandnet.SPEC.recipes
     recipes = {name: PAPER if recipe == PAPER else weighting for name, recipe in published.items()}
@@ -143,7 +143,7 @@ def export(plan: Plan, kept: Kept, output: Path) -> Path:
         "licence": "Apache-2.0",
         "ttd_jax": __version__,
     }
-    save_checkpoint(output / "checkpoint", kept.best["variables"], manifest, overwrite=True)
+    save_checkpoint(output / "checkpoint", variables, manifest, overwrite=True)
     return output / "checkpoint"
 
 
