@@ -96,7 +96,7 @@ class Scoring:
         if model.facts.halo is None:
             return None
         encode, decode = model.facts.halo
-        return encode + 2 * decode + smoothing_radius(self.smoothing)  # a decoded image makes weights for another one
+        return encode + model.facts.merge_reach + 2 * decode + smoothing_radius(self.smoothing)  # a decoded image makes weights for another one
 
 
 def smoothing_radius(sigma: float | None) -> int:
