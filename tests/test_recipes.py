@@ -45,6 +45,10 @@ def test_networks_of_the_study_have_a_recipe_for_every_task(name):
         ("piafusion", "default", {"vif"}),
         ("mgdn", "focus", {"focus"}),
         ("mgdn", "exposure", set()),
+        ("densefuse", "gray", {"vif"}),
+        ("didfuse", "ivf", {"vif"}),
+        ("auif", "ivf", {"vif"}),
+        ("pfcfuse", "ivf", {"vif"}),
     ],
 )
 def test_other_networks_have_recipes_for_what_they_were_published_for(name, preset, tasks):

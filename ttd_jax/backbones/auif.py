@@ -4,7 +4,8 @@ Each branch starts from a filtered image and takes ten steps towards the source,
 regularisers are learned; the decoder makes an image of the sum of both. Trained to reconstruct single images.
 
 A step has one channel and no activation between its two convolutions, 1 → 64 → 1, so they are computed as one of 5x5.
-Only the outermost pixels differ, since the second one mirrors the maps in between: there both are computed.
+Only the outermost pixels differ, since the second one mirrors the maps in between: there, and in small images, both are
+computed.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from ttd_jax.backbones.layers import FoldedNorm, Kernel, prelu
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
-from ttd_jax.ops.conv import compose, depthwise_conv, large_enough, mend_border, reflect_conv, reflect_pad
+from ttd_jax.ops.conv import compose, depthwise_conv, mend_border, reflect_conv, reflect_pad, worth_mending
 from ttd_jax.ops.filters import box_kernel, local_mean
 from ttd_jax.options import Rule
 
@@ -101,7 +102,7 @@ def normal_conv(x: Float[Array, "*B H W 1"], kernel: Float[Array, "3 3 1 K"]) ->
         [2.0]
     """
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
-    if not large_enough(x, 3):
+    if not worth_mending(x, 3):
         return reflect_conv(reflect_conv(x, kernel), turned)
 
     def border(strip, near):

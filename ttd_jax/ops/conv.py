@@ -16,6 +16,9 @@ from jaxtyping import Array, Float
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
 
+MEND_PIXELS = 2**14
+"""Pixels from which on mirrored maps are not copied on CPU: mending their border takes longer to compile."""
+
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -78,7 +81,7 @@ def replicate_conv(
 def reflect_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -> Float[Array, "*B H W K"]:
     """A convolution of maps extended by their mirror image (``nn.ReflectionPad2d`` before it).
 
-    On CPU the maps are not copied for their padding: zeros around them give the same but along the image's border,
+    On CPU large maps are not copied for their padding: zeros around them give the same but along the image's border,
     which is computed again from the few pixels next to it.
 
     Example:
@@ -90,7 +93,7 @@ def reflect_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -
     def padded(maps: Array) -> Array:
         return conv(reflect_pad(maps, reach), kernel)
 
-    if jax.default_backend() != "cpu" or x.shape[-1] == 1 or not large_enough(x, 2 * reach):
+    if jax.default_backend() != "cpu" or x.shape[-1] == 1 or not worth_mending(x, 2 * reach):
         return padded(x)
     y = _same_conv(x, kernel, 1)
     return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
@@ -176,6 +179,16 @@ def large_enough(x: Float[Array, "*B H W C"], least: int) -> bool:
         False
     """
     return all(isinstance(n, int) and n >= least for n in x.shape[-3:-1])
+
+
+def worth_mending(x: Float[Array, "*B H W C"], least: int) -> bool:
+    """Whether maps are large enough, and so large that it pays to mend their border (:func:`mend_border`).
+
+    Example:
+        >>> worth_mending(jnp.ones((4, 5, 1)), 2)
+        False
+    """
+    return large_enough(x, least) and x.shape[-3] * x.shape[-2] >= MEND_PIXELS
 
 
 def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
