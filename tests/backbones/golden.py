@@ -90,6 +90,8 @@ def random_variables(spec: Spec, model: Any, seed: int = 0) -> Any:
             values = rng.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
         elif path[-1].key in ("scale", "temperature", "var"):
             values = rng.uniform(0.5, 1.5, leaf.shape)
+        elif path[-1].key == "eta":  # a step so small that ten of them do not run away
+            values = rng.uniform(0.005, 0.015, leaf.shape)
         else:
             values = rng.normal(size=leaf.shape) / 10
         return jnp.asarray(values, jnp.float32)

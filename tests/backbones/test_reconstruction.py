@@ -55,8 +55,10 @@ def random_sources(*shape):
 
 def densefuse_arrays(model, variables, sources, features):
     computed = {"static_255": 255 * static(model, variables, sources, features)}
-    computed |= {f"alone_{r}_255": 255 * a for r, a in zip(ROLES, alone(model, variables, sources, features))}
-    return computed, {f"features_{r}": f for r, f in zip(ROLES, features)}
+    computed |= {
+        f"alone_{r}_255": 255 * a for r, a in zip(ROLES, alone(model, variables, sources, features), strict=True)
+    }
+    return computed, {f"features_{r}": f for r, f in zip(ROLES, features, strict=True)}
 
 
 def didfuse_arrays(model, variables, sources, features):
@@ -64,7 +66,7 @@ def didfuse_arrays(model, variables, sources, features):
         "static_sum": static(model, variables, sources, features),
         "static_average": static(replace(model, rule="mean"), variables, sources, features),
     }
-    computed |= {f"alone_{r}": a for r, a in zip(ROLES, alone(model, variables, sources, features))}
+    computed |= {f"alone_{r}": a for r, a in zip(ROLES, alone(model, variables, sources, features), strict=True)}
     names = {"first": "1", "second": "2", "base": "base", "detail": "detail"}
     return computed, {f"features_{names[k]}_{r}": features[k][m] for k in names for m, r in enumerate(ROLES)}
 
@@ -74,7 +76,9 @@ def auif_arrays(model, variables, sources, features):
     for m, role in enumerate(ROLES):
         computed |= {f"blur_{role}": blurred(sources[m]), f"laplace_{role}": laplacian(sources[m])}
         computed |= {f"{branch}_{role}": features[branch][m] for branch in ("base", "detail")}
-    return computed | {f"alone_{r}": a for r, a in zip(ROLES, alone(model, variables, sources, features))}, {}
+    return computed | {
+        f"alone_{r}": a for r, a in zip(ROLES, alone(model, variables, sources, features), strict=True)
+    }, {}
 
 
 def pfcfuse_arrays(model, variables, sources, features):
@@ -85,7 +89,7 @@ def pfcfuse_arrays(model, variables, sources, features):
         "static_stretched": static(model, variables, sources, features),
     }
     twice = alone(model, variables, sources, features, kind="scaled")  # what the golden arrays have: one source twice
-    computed |= {f"alone_{r}": a for r, a in zip(ROLES, twice)}
+    computed |= {f"alone_{r}": a for r, a in zip(ROLES, twice, strict=True)}
     return computed, {f"{k}_{r}": features[k][m] for k in ("base", "detail") for m, r in enumerate(ROLES)}
 
 

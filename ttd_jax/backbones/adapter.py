@@ -15,6 +15,7 @@ from ttd_jax.core.model import Facts, FusionModel, Variables
 from ttd_jax.ops.conv import depthwise_conv, zero_pad
 from ttd_jax.options import Rule, check_rule
 
+
 def by_activity(stack: Float[Array, "M H W C"]) -> Float[Array, "H W C"]:
     r"""The l1-norm rule: the mean of feature maps, weighted by the activity around each pixel.
 
@@ -63,7 +64,7 @@ class NetworkModel(FusionModel):
 
 @dataclass(frozen=True)
 class RuleModel(NetworkModel):
-    """A network whose methods ``encode`` and ``decode`` are linked by a max, mean, sum or l1-norm rule over the sources.
+    """A network whose methods ``encode`` and ``decode`` are linked by a rule over the sources, a sum for instance.
 
     Attributes:
         network: The linen module; its fields are hashable, so that equal models are equal jit arguments.

@@ -67,7 +67,8 @@ class Learned(nn.Module):
         fidelity = self.param("theta", nn.initializers.constant(1e-3), (1,))
         slope = self.param("slope", nn.initializers.constant(0.25), (1,))
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 1, KERNELS))
-        return Step(kernel, size, fidelity, *FoldedNorm(1, name="bn")(), slope)
+        factor, offset = FoldedNorm(1, name="bn")()
+        return Step(kernel, size, fidelity, factor, offset, slope)
 
 
 class Branch(nn.Module):

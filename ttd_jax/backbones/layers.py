@@ -164,7 +164,7 @@ class FoldedNorm(nn.Module):
 
 
 def prelu(x: Float[Array, "..."], slope: Float[Array, "..."]) -> Float[Array, "..."]:
-    """x where it is positive, slope · x elsewhere (``nn.PReLU``)."""
+    """Positive numbers as they are, the others times a slope (``nn.PReLU``)."""
     return jnp.where(x > 0, x, slope * x)
 
 

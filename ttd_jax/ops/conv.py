@@ -1,8 +1,8 @@
 """Convolutions of feature maps, channels last, in the way that takes least time where they run.
 
 Maps are ``(..., H, W, C)``, kernels ``(S, S, C, K)`` with odd S; correlation, as in every network. :func:`conv` is for
-maps that are padded already; :func:`replicate_conv`, :func:`reflect_conv` and :func:`zero_conv` extend the maps
-themselves. All give what the textbook's sum gives but for rounding. What was tried and measured is in ``benchmarks/NOTES.md``.
+maps that are padded already; :func:`replicate_conv`, :func:`reflect_conv` and :func:`zero_conv` extend the maps. All
+give what the textbook's sum gives but for rounding. What was tried and measured is in ``benchmarks/NOTES.md``.
 """
 
 from collections.abc import Callable
@@ -81,8 +81,7 @@ def replicate_conv(
 def reflect_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -> Float[Array, "*B H W K"]:
     """A convolution of maps extended by their mirror image (``nn.ReflectionPad2d`` before it).
 
-    On CPU large maps are not copied for their padding: zeros around them give the same but along the image's border,
-    which is computed again from the few pixels next to it.
+    On CPU large maps are not copied for their padding, as in :func:`replicate_conv`.
 
     Example:
         >>> reflect_conv(jnp.ones((4, 5, 2)), jnp.ones((3, 3, 2, 1)))[0, 0].tolist()
