@@ -66,7 +66,7 @@ def didfuse_arrays(model, variables, sources, features):
         "static_sum": static(model, variables, sources, features),
         "static_average": static(replace(model, rule="mean"), variables, sources, features),
     }
-    computed |= {f"alone_{r}": a for r, a in zip(ROLES, alone(model, variables, sources, features), strict=True)}
+    computed |= alone(model, variables, sources, features)
     names = {"first": "1", "second": "2", "base": "base", "detail": "detail"}
     return computed, {f"features_{names[k]}_{r}": features[k][m] for k in names for m, r in enumerate(ROLES)}
 
@@ -88,8 +88,7 @@ def pfcfuse_arrays(model, variables, sources, features):
         "static_no_residual": static(replace(plain, residual_of="none"), variables, sources, features),
         "static_stretched": static(model, variables, sources, features),
     }
-    twice = alone(model, variables, sources, features, kind="scaled")  # what the golden arrays have: one source twice
-    computed |= {f"alone_{r}": a for r, a in zip(ROLES, twice, strict=True)}
+    computed |= alone(model, variables, sources, features, kind="scaled")  # the golden arrays have one source twice
     return computed, {f"{k}_{r}": features[k][m] for k in ("base", "detail") for m, r in enumerate(ROLES)}
 
 
@@ -98,7 +97,8 @@ def static(model, variables, sources, features):
 
 
 def alone(model, variables, sources, features, kind="alone"):
-    return uni_source_components(model, variables, sources, features, kind=kind)
+    components = uni_source_components(model, variables, sources, features, kind=kind)
+    return {f"alone_{role}": component for role, component in zip(ROLES, components, strict=True)}
 
 
 ARRAYS = {"densefuse": densefuse_arrays, "didfuse": didfuse_arrays, "auif": auif_arrays, "pfcfuse": pfcfuse_arrays}

@@ -18,7 +18,6 @@ STRIP_PIXELS = 40_000
 
 MEND_PIXELS = 2**14
 """Pixels from which on mirrored maps are not copied on CPU: mending their border takes longer to compile."""
-
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
