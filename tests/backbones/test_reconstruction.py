@@ -55,9 +55,7 @@ def random_sources(*shape):
 
 def densefuse_arrays(model, variables, sources, features):
     computed = {"static_255": 255 * static(model, variables, sources, features)}
-    computed |= {
-        f"alone_{r}_255": 255 * a for r, a in zip(ROLES, alone(model, variables, sources, features), strict=True)
-    }
+    computed |= {f"{k}_255": 255 * a for k, a in alone(model, variables, sources, features).items()}
     return computed, {f"features_{r}": f for r, f in zip(ROLES, features, strict=True)}
 
 
@@ -76,9 +74,7 @@ def auif_arrays(model, variables, sources, features):
     for m, role in enumerate(ROLES):
         computed |= {f"blur_{role}": blurred(sources[m]), f"laplace_{role}": laplacian(sources[m])}
         computed |= {f"{branch}_{role}": features[branch][m] for branch in ("base", "detail")}
-    return computed | {
-        f"alone_{r}": a for r, a in zip(ROLES, alone(model, variables, sources, features), strict=True)
-    }, {}
+    return computed | alone(model, variables, sources, features), {}
 
 
 def pfcfuse_arrays(model, variables, sources, features):
