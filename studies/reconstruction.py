@@ -16,11 +16,10 @@ Recipes were settled on the half ``choose``; the half ``report`` is for the page
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -47,10 +46,8 @@ WEIGHTINGS = {
     "log, scale 0.5": replace(LOG, scale=0.5),
     "log, scale 2": replace(LOG, scale=2.0),
     "log, positive": replace(LOG, correlation="positive"),
-    "bands, loss": BANDS,
     "bands, loss and energy": replace(BANDS, saliency=1.0),
     "bands, energy": replace(BANDS, scale=0.0, saliency=1.0),
-    "bands, energy 4": replace(BANDS, scale=0.0, saliency=4.0),
     "gradient, mean": GradientWeighting("mse", channel="mean").complete(PAPER),
     "gradient, auto": GradientWeighting("mse", channel="auto").complete(PAPER),
 }
@@ -164,17 +161,15 @@ def cells_won(row: Row, static: Row) -> tuple[int, int]:
     return clean, int(np.sum(robust))
 
 
-def study(backbone: Backbone, pairs: Sequence[Pair], task: str, labels: Sequence[str]) -> dict[str, Row]:
-    """Static fusion, the weightings of these labels, and the controls."""
-    found = {"static": judge(Fuser(backbone, weighting="static"), pairs, task)}
+def study(backbone: Backbone, pairs: Sequence[Pair], task: str, labels: Sequence[str]) -> Iterator[tuple[str, Row]]:
+    """Static fusion, the weightings of these labels, and the controls, one after the other."""
+    yield "static", judge(Fuser(backbone, weighting="static"), pairs, task)
     for label in labels:
         weighting = WEIGHTINGS[label]
         explained = not isinstance(weighting, StaticWeighting)
-        found[label] = judge(Fuser(backbone, weighting=weighting), pairs, task, explained)
-        jax.clear_caches()
+        yield label, judge(Fuser(backbone, weighting=weighting), pairs, task, explained)
     for control, detail in (("control: brightness", False), ("control: brightness, detail", True)):
-        found[control] = judge(fused_by_control(backbone, detail), pairs, task)
-    return found
+        yield control, judge(fused_by_control(backbone, detail), pairs, task)
 
 
 def print_facts(found: Mapping[str, Mapping[str, float]]) -> None:
@@ -186,17 +181,19 @@ def print_facts(found: Mapping[str, Mapping[str, float]]) -> None:
         print(f"| {name} | " + " | ".join(f"{row[column]:.{digits.get(column, 2)}f}" for column in columns) + " |")
 
 
-def print_cells(name: str, task: str, found: Mapping[str, Row]) -> None:
-    """Markdown, a row for each way to fuse."""
-    static = found["static"]
+def print_cells(name: str, task: str, rows: Iterable[tuple[str, Row]]) -> dict[str, Row]:
+    """Markdown, a row for each way to fuse as soon as it is known, static fusion first; returns them all."""
+    found: dict[str, Row] = {}
     heads = (*CELLS[task], "better, of 4", f"damaged, of {4 * len(COUNTED)}", "covariance", "bound", "error")
     print(f"\n| {name}, {task} | " + " | ".join(heads) + " |\n" + "|---" * (1 + len(heads)) + "|")
-    for label, row in found.items():
+    for label, row in rows:
+        found[label] = row
         values = " | ".join(f"{value:.3f}" for value in np.nanmean(row.clean, axis=0))
-        won = "  |  " if row is static else "{} | {}".format(*cells_won(row, static))
+        won = " | " if label == "static" else "{} | {}".format(*cells_won(row, found["static"]))
         covariance, bound, error = row.theory.mean(axis=0)
         terms = " | | " if np.isnan(covariance) else f"{covariance:+.1e} | {bound:+.2%} | {error:+.1%}"
         print(f"| {label} | {values} | {won} | {terms} |", flush=True)
+    return found
 
 
 def print_shares(name: str, found: Mapping[str, Row]) -> None:
@@ -227,9 +224,7 @@ def main() -> None:
         backbones = {b.name: b for b in (load_backbone(None, folder) for folder in options.checkpoints)}
         print_facts({name: facts(backbone, pairs) for name, backbone in backbones.items()})
         for name, backbone in backbones.items():
-            found = study(backbone, pairs, task, options.weightings)
-            print_cells(name, task, found)
-            print_shares(name, found)
+            print_shares(name, print_cells(name, task, study(backbone, pairs, task, options.weightings)))
 
 
 if __name__ == "__main__":

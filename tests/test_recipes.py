@@ -45,9 +45,6 @@ def test_networks_of_the_study_have_a_recipe_for_every_task(name):
         ("piafusion", "default", {"vif"}),
         ("mgdn", "focus", {"focus"}),
         ("mgdn", "exposure", set()),
-        ("densefuse", "gray", {"vif"}),
-        ("didfuse", "ivf", {"vif"}),
-        ("auif", "ivf", {"vif"}),
         ("pfcfuse", "ivf", {"vif"}),
     ],
 )
@@ -55,6 +52,13 @@ def test_other_networks_have_recipes_for_what_they_were_published_for(name, pres
     recipes = BACKBONES[name].of_preset(preset).recipes
     assert set(recipes) & set(NAMES.values()) == tasks
     assert all(recipes[task] == recipes["default"] for task in tasks)
+
+
+@pytest.mark.parametrize("name", ["densefuse", "didfuse", "auif"])
+def test_networks_that_reconstruct_have_a_default_in_strips_and_a_recipe_by_band(name):
+    recipes, model = BACKBONES[name].recipes, BACKBONES[name].build()
+    assert recipes["default"] == PAPER and recipes["default"].reach(model) is not None
+    assert recipes["vif"].bands == "all" and recipes["vif"].saliency == 1.0
 
 
 def test_info_lists_every_recipe():

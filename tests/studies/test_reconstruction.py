@@ -37,13 +37,12 @@ def test_facts_of_a_known_network():
 def test_rows_and_tables(capsys, monkeypatch):
     monkeypatch.setattr(reconstruction, "WEIGHTINGS", {"paper": LossWeighting("l1", scale=5.0, form="linear")})
     monkeypatch.setattr(reconstruction, "fused_by_control", lambda backbone, detail: lambda sources: sources[0])
-    found = study(analytic.backbone(), PAIRS, "infrared", ["paper"])
+    found = print_cells("known", "infrared", study(analytic.backbone(), PAIRS, "infrared", ["paper"]))
     assert list(found) == ["static", "paper", "control: brightness", "control: brightness, detail"]
     assert found["paper"].clean.shape == (2, 2) and np.isfinite(found["paper"].theory).all()
     assert np.isnan(found["static"].theory).all() and set(found["paper"].shares) == set(COUNTED)
     assert cells_won(found["control: brightness"], found["static"])[0] == 1  # a copy of the first source
     print_facts({"known": facts(analytic.backbone(), PAIRS)})
-    print_cells("known", "infrared", found)
     print_shares("known", found)
     printed = capsys.readouterr().out
     assert "| known, infrared | VIF | SSIM | better, of 4 | damaged, of 12 |" in printed

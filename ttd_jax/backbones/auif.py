@@ -9,7 +9,7 @@ computed.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
 import flax.linen as nn
@@ -19,9 +19,9 @@ from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel
 from ttd_jax.backbones.layers import FoldedNorm, Kernel, prelu
+from ttd_jax.backbones.recipes import RECONSTRUCTION
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
-from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.conv import compose, depthwise_conv, mend_border, reflect_conv, reflect_pad, worth_mending
 from ttd_jax.ops.filters import box_kernel, local_mean
 from ttd_jax.options import Rule
@@ -176,14 +176,12 @@ class AUIF(RuleModel):
         return Facts(rule=self.rule, by_band=True, halo=halo, constant_features=True)
 
 
-_DEFAULT = replace(PAPER, loss="l1", form="log", smoothing=4.0)
-
 SPEC = Spec(
     name="auif",
     title="AUIF (Zhao et al., IEEE TCSVT 2021)",
     build=AUIF,
     presets={"ivf": {"rule": "sum"}},
-    recipes={"default": _DEFAULT, "vif": _DEFAULT, "paper": PAPER},
+    recipes=RECONSTRUCTION,
     static_rule="sum",
     origin="github.com/Zhaozixiang1228/IVIF-AUIF-Net, the files TCSVT_Encoder_Base.model, TCSVT_Encoder_Detail.model "
     "and TCSVT_Decoder.model",

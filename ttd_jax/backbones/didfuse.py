@@ -4,7 +4,7 @@ Trained to reconstruct single images. Besides background and detail the decoder 
 layers, so that all four are merged. Module names follow the state-dict keys of the authors' two files.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import flax.linen as nn
@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel
 from ttd_jax.backbones.layers import FoldedNorm, KernelAndBias, prelu
+from ttd_jax.backbones.recipes import RECONSTRUCTION
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
-from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.conv import reflect_conv, zero_conv
 from ttd_jax.options import Rule
 
@@ -115,14 +115,12 @@ class DIDFuse(RuleModel):
         return Facts(rule=self.rule, by_band=True, halo=(3, 3))
 
 
-_DEFAULT = replace(PAPER, loss="l1", form="log", smoothing=4.0)
-
 SPEC = Spec(
     name="didfuse",
     title="DIDFuse (Zhao et al., IJCAI 2020)",
     build=DIDFuse,
     presets={"ivf": {"rule": "sum"}},
-    recipes={"default": _DEFAULT, "vif": _DEFAULT, "paper": PAPER},
+    recipes=RECONSTRUCTION,
     static_rule="sum, or rule='mean' or rule='l1', the authors' other two",
     origin="github.com/Zhaozixiang1228/IVIF-DIDFuse, the files Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl",
     licence="no licence file: convert your own copies",
