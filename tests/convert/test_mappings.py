@@ -184,8 +184,8 @@ def test_reference_files(shared_data, tmp_path, name):
             "depth": ("depth", ("rgb", "depth"), 3, 2, []),
             "deghost": ("deghost", ("under", "reference", "over"), 6, 3, []),
             "densefuse": ("gray", (), 1, None, ["default", "vif", "paper"]),
-            "didfuse": ("ivf", (), 1, None, ["default", "vif", "paper"]),
-            "auif": ("ivf", (), 1, None, ["default", "vif", "paper"]),
+            "didfuse": ("ivf", (), 1, None, ["default", "paper"]),
+            "auif": ("ivf", (), 1, None, ["default", "paper"]),
             "pfcfuse": ("ivf", (), 1, None, ["default", "vif", "paper"]),
         }[name]
     )

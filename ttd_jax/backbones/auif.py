@@ -19,9 +19,9 @@ from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel
 from ttd_jax.backbones.layers import FoldedNorm, Kernel, prelu
-from ttd_jax.backbones.recipes import RECONSTRUCTION
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
+from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.conv import compose, depthwise_conv, mend_border, reflect_conv, reflect_pad, worth_mending
 from ttd_jax.ops.filters import box_kernel, local_mean
 from ttd_jax.options import Rule
@@ -181,7 +181,7 @@ SPEC = Spec(
     title="AUIF (Zhao et al., IEEE TCSVT 2021)",
     build=AUIF,
     presets={"ivf": {"rule": "sum"}},
-    recipes=RECONSTRUCTION,
+    recipes={"default": PAPER, "paper": PAPER},
     static_rule="sum",
     origin="github.com/Zhaozixiang1228/IVIF-AUIF-Net, the files TCSVT_Encoder_Base.model, TCSVT_Encoder_Detail.model "
     "and TCSVT_Decoder.model",

@@ -13,9 +13,9 @@ from jaxtyping import Array, Float
 
 from ttd_jax.backbones.adapter import RuleModel
 from ttd_jax.backbones.layers import FoldedNorm, KernelAndBias, prelu
-from ttd_jax.backbones.recipes import RECONSTRUCTION
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
+from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.conv import reflect_conv, zero_conv
 from ttd_jax.options import Rule
 
@@ -120,7 +120,7 @@ SPEC = Spec(
     title="DIDFuse (Zhao et al., IJCAI 2020)",
     build=DIDFuse,
     presets={"ivf": {"rule": "sum"}},
-    recipes=RECONSTRUCTION,
+    recipes={"default": PAPER, "paper": PAPER},
     static_rule="sum, or rule='mean' or rule='l1', the authors' other two",
     origin="github.com/Zhaozixiang1228/IVIF-DIDFuse, the files Encoder_weight_IJCAI.pkl and Decoder_weight_IJCAI.pkl",
     licence="no licence file: convert your own copies",

@@ -7,12 +7,6 @@ from typing import Any
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
 
-_BY_BAND = replace(PAPER, loss="l1", form="log", bands="all", saliency=1.0)
-
-RECONSTRUCTION: dict[str, LossWeighting] = {"default": PAPER, "vif": _BY_BAND, "paper": PAPER}
-"""Of networks that reconstruct single images, from docs/studies/reconstruction.md: the default changes next to nothing
-and is computed in strips; by band and explained energy pictures gain."""
-
 
 def recipes_as_data(recipes: Mapping[str, LossWeighting]) -> dict[str, dict[str, Any]]:
     """The recipes as a manifest holds them, every option of every recipe.
