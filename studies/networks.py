@@ -1,8 +1,9 @@
 """What converted networks are: their files, licence and parameters, and what one pair costs.
 
-``python -m studies.cells --networks DIR ...`` prints this table before the scores of every network.
+``python -m studies.networks DIR ...`` prints this table, ``python -m studies.cells --networks DIR ...`` scores too.
 """
 
+import argparse
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -63,3 +64,13 @@ def print_networks(folders: Iterable[Path]) -> None:
         print(
             f"| {backbone.name} ({manifest.get('preset')}) | {files} | {licence} | {parameters} | {costs} |", flush=True
         )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="converted checkpoints")
+    print_networks(parser.parse_args().folders)
+
+
+if __name__ == "__main__":
+    main()
