@@ -49,7 +49,6 @@ WEIGHTINGS = {
     "bands, loss and energy": replace(BANDS, saliency=1.0),
     "bands, energy": replace(BANDS, scale=0.0, saliency=1.0),
     "gradient, mean": GradientWeighting("mse", channel="mean").complete(PAPER),
-    "gradient, auto": GradientWeighting("mse", channel="auto").complete(PAPER),
 }
 """By label. Energy alone (scale 0) does not look at a loss: an energy-weighted pyramid of the network's features."""
 
