@@ -6,8 +6,8 @@ together, so that one run shows everything that does not fit.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -40,10 +40,15 @@ class Table:
     Attributes:
         rules: The keys that are used.
         ignored: The keys that are known and not needed; ``{name}`` as in a rule.
+        files: For a network that its authors split into files, the part of the network that each holds (the first
+            name in a target's path) and what they call it; empty for one file.
+        hint: From tensors that do not fit to what to do instead, if that can be told; else an empty string.
     """
 
     rules: Sequence[Rule]
     ignored: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    hint: Callable[[Mapping[str, np.ndarray]], str] = lambda tensors: ""
 
     def knows(self, keys: Iterable[str]) -> bool:
         """Whether every key may stand in the state dict."""
@@ -57,6 +62,11 @@ class Table:
                 return rule, match.groupdict()
         return None
 
+    def parts(self, keys: Iterable[str]) -> set[str]:
+        """Which of ``files`` these keys are of."""
+        found = [self.find(key) for key in keys]
+        return {part_of(match[0].target) for match in found if match and match[0]} & set(self.files)
+
     @cached_property
     def _patterns(self) -> dict[int, list[tuple[re.Pattern, Rule | None]]]:
         """Patterns with their rules, what is ignored first, by the number of dots, of which a placeholder has none."""
@@ -67,6 +77,11 @@ class Table:
             )  # a slash would be a part of the target
             found.setdefault(source.count("."), []).append((re.compile(pattern), rule))
         return found
+
+
+def part_of(target: str) -> str:
+    """The part of the network that a variable is in, the first name in its path after the collection."""
+    return target.split("/")[1]
 
 
 class Misfit(CheckpointError):

@@ -1,10 +1,11 @@
-"""Sixteen cells, clean and with a damaged source: ours beside static weights, controls, IFCNN and classical peers.
+"""Sixteen cells, clean and with a damaged source: ours beside static weights, controls, networks and classical peers.
 
 ``python -m studies.cells [--half report] [--robust] [--quick] [--ours "fuse checkpoint=DIR"] [--ifcnn DIR]
-[--method NAME ...]`` prints a table for each task, and in how many cells the first row is better than each of the
-others. ``studies.measures`` says what the cells are, ``studies.methods`` how methods are named, ``studies.damage`` what
-a damaged source is. ``--ifcnn`` is a folder of the converted checkpoints ``max``, ``mean`` and ``sum``. What has been
-computed before with the same code and data is not computed again.
+[--networks DIR ...] [--method NAME ...]`` prints a table for each task, and in how many cells the first row is better
+than each of the others. ``studies.measures`` says what the cells are, ``studies.methods`` how methods are named,
+``studies.damage`` what a damaged source is. ``--ifcnn`` is a folder of the converted checkpoints ``max``, ``mean`` and
+``sum``; ``--networks`` are any converted checkpoints, each by its own rule and with its default weights
+(``studies.networks``). What has been computed before with the same code and data is not computed again.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from studies import classical
 from studies.damage import COUNTED, DAMAGES
 from studies.measures import CELLS, SHARPNESS, Scores
 from studies.methods import CONTROLS, Method, named_method
+from studies.networks import network_methods, print_networks
 from studies.pairs import HALVES, load_half
 from studies.scoring import DATA, peer_scores, won
 
@@ -77,13 +79,16 @@ def print_robust(rows: Rows) -> None:
         print(f"| {label} | " + " | ".join(counts) + " |")
 
 
-def methods(ours: str, extra: Iterable[str] = (), ifcnn: Path | None = None) -> dict[str, Method]:
-    """By label: ours, static fusion and the controls of the same network, IFCNN's rules, the classical peers.
+def methods(
+    ours: str, extra: Iterable[str] = (), ifcnn: Path | None = None, networks: Iterable[Path] = ()
+) -> dict[str, Method]:
+    """By label: ours, static fusion and the controls of the same network, other networks, the classical peers.
 
     Args:
         ours: The name of a method, in general ``fuse`` with options.
         extra: Names of more methods, after ours.
         ifcnn: Folder of IFCNN's converted checkpoints.
+        networks: Converted checkpoints of other networks.
     """
     found = {"ours": named_method(ours)}
     if ours.split()[0] == "fuse":
@@ -94,7 +99,7 @@ def methods(ours: str, extra: Iterable[str] = (), ifcnn: Path | None = None) -> 
     for rule in RULES if ifcnn else ():
         assert ifcnn is not None
         found[f"IFCNN {rule}"] = named_method(f"fuse backbone=ifcnn weighting=static checkpoint={ifcnn / rule}")
-    return found | {name: named_method(name) for name in classical.METHODS}
+    return found | network_methods(networks) | {name: named_method(name) for name in classical.METHODS}
 
 
 def with_best_rule(rows: Rows) -> Rows:
@@ -110,6 +115,7 @@ def main() -> None:
     parser.add_argument("--ours", default="fuse", metavar="NAME", help="the method to judge (default: plain fuse)")
     parser.add_argument("--method", nargs="*", default=[], metavar="NAME", help="more methods (see studies/methods.py)")
     parser.add_argument("--ifcnn", type=Path, help="folder of the converted IFCNN checkpoints max, mean and sum")
+    parser.add_argument("--networks", type=Path, nargs="*", default=[], metavar="DIR", help="converted checkpoints")
     parser.add_argument("--size", type=int, default=256, help="central pixels of each pair")
     parser.add_argument("--limit", type=int, help="pairs of each task (default: all)")
     parser.add_argument("--quick", action="store_true", help="six pairs of each task")
@@ -119,7 +125,9 @@ def main() -> None:
     pairs = load_half(options.data, options.half, options.size)
     counts = [f"{min(len(members), limit or len(members))} {task}" for task, members in pairs.items()]
     print(f"{', '.join(counts)} pairs of half {options.half!r}, central {options.size} pixels")
-    named = methods(options.ours, options.method, options.ifcnn)
+    named = methods(options.ours, options.method, options.ifcnn, options.networks)
+    if options.networks:
+        print_networks(options.networks)
     settled = dict(half=options.half, limit=limit, data=options.data, size=options.size)
     rows = with_best_rule({label: peer_scores(method, **settled) for label, method in named.items()})
     print_table(rows)

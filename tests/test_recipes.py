@@ -45,12 +45,20 @@ def test_networks_of_the_study_have_a_recipe_for_every_task(name):
         ("piafusion", "default", {"vif"}),
         ("mgdn", "focus", {"focus"}),
         ("mgdn", "exposure", set()),
+        ("pfcfuse", "ivf", {"vif"}),
     ],
 )
 def test_other_networks_have_recipes_for_what_they_were_published_for(name, preset, tasks):
     recipes = BACKBONES[name].of_preset(preset).recipes
     assert set(recipes) & set(NAMES.values()) == tasks
     assert all(recipes[task] == recipes["default"] for task in tasks)
+
+
+@pytest.mark.parametrize(("name", "tasks"), [("densefuse", {"vif"}), ("didfuse", set()), ("auif", set())])
+def test_networks_that_reconstruct_have_a_default_in_strips(name, tasks):
+    recipes, model = BACKBONES[name].recipes, BACKBONES[name].build()
+    assert recipes["default"] == PAPER and recipes["default"].reach(model) is not None
+    assert set(recipes) & set(NAMES.values()) == tasks and all(recipes[task].bands == "all" for task in tasks)
 
 
 def test_info_lists_every_recipe():

@@ -17,9 +17,9 @@ Space: TypeAlias = Literal["image", "normalized", "mixed"]
 Form: TypeAlias = Literal["exp", "linear", "sigmoid", "log"]
 Normalization: TypeAlias = Literal["softmax", "proportional", "none"]
 Correlation: TypeAlias = Literal["negative", "positive"]
-Rule: TypeAlias = Literal["max", "mean", "sum"]
+Rule: TypeAlias = Literal["max", "mean", "sum", "l1"]
 AllBands: TypeAlias = Literal["all"]
-MergeRule: TypeAlias = Literal["max", "mean", "sum", "concatenation"]
+MergeRule: TypeAlias = Literal["max", "mean", "sum", "l1", "concatenation"]
 
 
 def choices(options: Any) -> tuple[str, ...]:

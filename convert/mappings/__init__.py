@@ -4,7 +4,7 @@ import warnings
 from importlib.metadata import entry_points
 
 from ..rules import Table
-from . import cddfuse, ifcnn, mgdn, piafusion, piafusion_illumination
+from . import auif, cddfuse, densefuse, didfuse, ifcnn, mgdn, pfcfuse, piafusion, piafusion_illumination
 
 GROUP = "ttd_jax.mappings"
 """Entry points of this group are tables of other packages, under the names of their backbones."""
@@ -27,5 +27,9 @@ TABLES: dict[str, Table] = registered() | {
     "piafusion": piafusion.TABLE,
     "piafusion-illumination": piafusion_illumination.TABLE,
     "mgdn": mgdn.TABLE,
+    "densefuse": densefuse.TABLE,
+    "didfuse": didfuse.TABLE,
+    "auif": auif.TABLE,
+    "pfcfuse": pfcfuse.TABLE,
 }
 """Tables by the network's name."""

@@ -10,9 +10,14 @@ _THETA = [
 ]
 
 
+def norm_rules(source: str, target: str) -> list[Rule]:
+    """The layer norms of one block."""
+    return [Rule(f"{source}.{key}", f"{target}/{name}") for key, name in _NORM]
+
+
 def _transformer_block(source: str, target: str) -> list[Rule]:
     return [
-        *[Rule(f"{source}.{key}", f"{target}/{name}") for key, name in _NORM],
+        *norm_rules(source, target),
         Rule(f"{source}.attn.temperature", f"{target}/attn/temperature"),
         Rule(f"{source}.{_KERNELS[0]}", f"{target}/{_KERNELS[1]}", "conv"),
     ]
@@ -20,13 +25,14 @@ def _transformer_block(source: str, target: str) -> list[Rule]:
 
 def _base_block(source: str, target: str) -> list[Rule]:
     return [
-        *[Rule(f"{source}.{key}", f"{target}/{name}") for key, name in _NORM],
+        *norm_rules(source, target),
         Rule(f"{source}.attn.scale", f"{target}/attn/scale"),
         Rule(f"{source}.{_KERNELS[0]}", f"{target}/{_KERNELS[1]}", "conv"),
     ]
 
 
-def _detail(source: str, target: str) -> list[Rule]:
+def detail_rules(source: str, target: str) -> list[Rule]:
+    """The nodes of one detail branch."""
     return [
         *[Rule(f"{source}.{key}", f"{target}/{name}", "conv") for key, name in _THETA],
         Rule(f"{source}.net.{{i}}.shffleconv.weight", f"{target}/net_{{i}}/shffleconv/kernel", "conv"),
@@ -34,16 +40,23 @@ def _detail(source: str, target: str) -> list[Rule]:
     ]
 
 
-TABLE = Table(
-    rules=[
+def shared_rules() -> list[Rule]:
+    """All of the encoder and the decoder but the base branch, as PFCFuse has it too."""
+    return [
         Rule("DIDF_Encoder.patch_embed.proj.weight", "params/encoder/patch_embed/kernel", "conv"),
         *_transformer_block("DIDF_Encoder.encoder_level1.{i}", "params/encoder/encoder_level1_{i}"),
-        *_base_block("DIDF_Encoder.baseFeature", "params/encoder/base"),
-        *_detail("DIDF_Encoder.detailFeature", "params/encoder/detail"),
+        *detail_rules("DIDF_Encoder.detailFeature", "params/encoder/detail"),
         Rule("DIDF_Decoder.reduce_channel.weight", "params/decoder/reduce_channel/kernel", "conv"),
         *_transformer_block("DIDF_Decoder.encoder_level2.{i}", "params/decoder/encoder_level2_{i}"),
         Rule("DIDF_Decoder.output.{i}.weight", "params/decoder/output_{i}/kernel", "conv"),
+    ]
+
+
+TABLE = Table(
+    rules=[
+        *shared_rules(),
+        *_base_block("DIDF_Encoder.baseFeature", "params/encoder/base"),
         *_base_block("BaseFuseLayer", "params/base_fuse"),
-        *_detail("DetailFuseLayer", "params/detail_fuse"),
+        *detail_rules("DetailFuseLayer", "params/detail_fuse"),
     ]
 )

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.backbones.golden import FILES, GoldenNetwork
+from tests.backbones.golden import FILES, GoldenNetwork, files_of
 
 
 @pytest.fixture(scope="session")
@@ -20,10 +20,10 @@ def golden(shared_data):
         from convert.torch_file import read_torch_file
         from ttd_jax.backbones import BACKBONES, COMPANIONS
 
-        file, arrays, network, preset = FILES[name]
+        _, arrays, network, preset = FILES[name]
         spec = (BACKBONES | COMPANIONS)[network]
         model = spec.build(**spec.presets[preset])
-        tensors = read_torch_file(shared_data / file)
+        tensors = {key: one for file in files_of(shared_data, name) for key, one in read_torch_file(file).items()}
         variables = convert(tensors, TABLES[network], spec.abstract(model)).variables
         return GoldenNetwork(spec, model, jax.tree.map(jnp.asarray, variables), shared_data / "golden" / arrays)
 

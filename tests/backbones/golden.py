@@ -23,10 +23,30 @@ FILES = {
     "exposure": ("golden/mgdn_exposure_seed0.pth", "mgdn_exposure_seed0.npz", "mgdn", "exposure"),
     "depth": ("golden/mgdn_depth_seed0.pth", "mgdn_depth_seed0.npz", "mgdn", "depth"),
     "deghost": ("golden/mgdn_deghost_seed0.pth", "mgdn_deghost_seed0.npz", "mgdn", "deghost"),
+    "densefuse": ("checkpoints/densefuse/densefuse_gray.model", "densefuse_official.npz", "densefuse", "gray"),
+    "didfuse": (
+        tuple(f"checkpoints/didfuse/{part}_weight_IJCAI.pkl" for part in ("Decoder", "Encoder")),
+        "didfuse_official.npz",
+        "didfuse",
+        "ivf",
+    ),
+    "auif": (
+        tuple(f"checkpoints/auif/TCSVT_{part}.model" for part in ("Decoder", "Encoder_Detail", "Encoder_Base")),
+        "auif_official.npz",
+        "auif",
+        "ivf",
+    ),
+    "pfcfuse": ("checkpoints/pfcfuse/PFCFuse_IVF.pth", "pfcfuse_official.npz", "pfcfuse", "ivf"),
 }
-"""PyTorch file, golden arrays, network and preset of each reference."""
+"""PyTorch file, or files, golden arrays, network and preset of each reference."""
 
 TOLERANCE = 2e-5
+
+
+def files_of(shared_data: Path, name: str) -> list[Path]:
+    """The PyTorch files of a reference."""
+    files = FILES[name][0]
+    return [shared_data / file for file in ([files] if isinstance(files, str) else files)]
 
 
 @dataclass(frozen=True)
@@ -70,6 +90,8 @@ def random_variables(spec: Spec, model: Any, seed: int = 0) -> Any:
             values = rng.normal(size=leaf.shape) / np.sqrt(np.prod(leaf.shape[:-1]))
         elif path[-1].key in ("scale", "temperature", "var"):
             values = rng.uniform(0.5, 1.5, leaf.shape)
+        elif path[-1].key == "eta":  # a step so small that ten of them do not run away
+            values = rng.uniform(0.005, 0.015, leaf.shape)
         else:
             values = rng.normal(size=leaf.shape) / 10
         return jnp.asarray(values, jnp.float32)

@@ -1,4 +1,4 @@
-"""The tables of CDDFuse, PIAFusion, its classifier and MGDN: their authors' files, and files that do not fit."""
+"""The tables of all networks but IFCNN: their authors' files, and files that do not fit."""
 
 import jax
 import numpy as np
@@ -8,7 +8,7 @@ from convert.from_torch import convert_file, main
 from convert.mappings import TABLES
 from convert.rules import convert
 from convert.torch_file import read_torch_file
-from tests.backbones.golden import FILES
+from tests.backbones.golden import FILES, files_of
 from tests.convert.writer import StateDict, save_zip, tensor
 from ttd_jax.backbones import BACKBONES, COMPANIONS, load_backbone
 from ttd_jax.errors import CheckpointError
@@ -61,6 +61,40 @@ SAMPLES = {
         "layers.1.adjust_channel_03.weight": ("layers_1/adjust_channel_03/kernel", "OIHW"),
         "conv_after_body.0.weight": ("conv_after_body/kernel", "OIHW"),
     },
+    "densefuse": {
+        "conv1.conv2d.weight": ("conv1/kernel", "OIHW"),
+        "DB1.denseblock.2.dense_conv.conv2d.weight": ("dense_2/kernel", "OIHW"),
+        "DB1.denseblock.0.dense_conv.conv2d.bias": ("dense_0/bias", "C"),
+        "conv5.conv2d.bias": ("conv5/bias", "C"),
+    },
+    "didfuse": {
+        "weight.cov1.cov1.1.weight": ("encoder/cov1/conv/kernel", "OIHW"),
+        "weight.cov1.cov1.3.weight": ("encoder/cov1/slope", "C"),
+        "weight.cov2.cov2.1.weight": ("encoder/cov2/bn/scale", "C"),
+        "weight.cov4.cov4.0.bias": ("encoder/cov4/conv/bias", "C"),
+        "weight.cov6.cov6.0.weight": ("decoder/cov6/conv/kernel", "OIHW"),
+        "weight.cov7.cov7.2.bias": ("decoder/cov7/bn/bias", "C"),
+    },
+    "auif": {
+        "conv1.9.kernel": ("base/layers_9/kernel", "OIHW"),
+        "conv2.0.kernel": ("detail/layers_0/kernel", "OIHW"),
+        "conv2.3.eta": ("detail/layers_3/eta", "C"),
+        "conv1.4.theta": ("base/layers_4/theta", "C"),
+        "conv1.0.rest.0.weight": ("base/layers_0/bn/scale", "C"),
+        "conv2.1.rest.1.weight": ("detail/layers_1/slope", "C"),
+        "decoder.1.weight": ("decoder/conv/kernel", "OIHW"),
+        "decoder.2.bias": ("decoder/bn/bias", "C"),
+    },
+    "pfcfuse": {
+        "DIDF_Encoder.baseFeature.poolmlp.fc1.weight": ("encoder/base/poolmlp/fc1/kernel", "OIHW"),
+        "DIDF_Encoder.baseFeature.layer_scale_2": ("encoder/base/layer_scale_2", "C"),
+        "DIDF_Encoder.encoder_level1.1.norm1.body.bias": ("encoder/encoder_level1_1/norm1/bias", "C"),
+        "BaseFuseLayer.layer_scale_1": ("base_fuse/layer_scale_1", "C"),
+        "DetailFuseLayer.net.0.theta_phi.bottleneckBlock.5.weight": (
+            "detail_fuse/net_0/theta_phi/project/kernel",
+            "OIHW",
+        ),
+    },
 }
 AXES = {"OIHW": (3, 2, 0, 1), "OI": (1, 0), "ABC": (0, 1, 2), "AB": (0, 1), "C": (0,)}
 """Axes of the flax variable in PyTorch's order."""
@@ -109,8 +143,8 @@ def test_positions_and_masks_are_ignored_by_name():
 
 
 def convert_shared(shared_data, name, output):
-    file, _, network, preset = FILES[name]
-    return convert_file(network, shared_data / file, output, preset)
+    _, _, network, preset = FILES[name]
+    return convert_file(network, files_of(shared_data, name), output, preset)
 
 
 KEYS = {
@@ -121,6 +155,10 @@ KEYS = {
     "exposure": (338, 12),
     "depth": (312, 9),
     "deghost": (511, 18),
+    "densefuse": (16, 0),
+    "didfuse": (46, 7),
+    "auif": (165, 21),
+    "pfcfuse": (152, 0),
 }
 
 
@@ -145,6 +183,10 @@ def test_reference_files(shared_data, tmp_path, name):
             "exposure": ("exposure", (), 3, 2, ["default", "paper"]),
             "depth": ("depth", ("rgb", "depth"), 3, 2, []),
             "deghost": ("deghost", ("under", "reference", "over"), 6, 3, []),
+            "densefuse": ("gray", (), 1, None, ["default", "vif", "paper"]),
+            "didfuse": ("ivf", (), 1, None, ["default", "paper"]),
+            "auif": ("ivf", (), 1, None, ["default", "paper"]),
+            "pfcfuse": ("ivf", (), 1, None, ["default", "vif", "paper"]),
         }[name]
     )
 
@@ -158,6 +200,9 @@ def test_reference_files(shared_data, tmp_path, name):
         ("cddfuse", "ifcnn", "max", r"is no ifcnn \(max\) checkpoint, but one of cddfuse \(--preset ivf\)"),
         ("piafusion", "piafusion-illumination", None, r", but one of piafusion \(--preset default\)"),
         ("illumination", "piafusion", None, r", but one of piafusion-illumination \(--preset default\)"),
+        ("pfcfuse", "cddfuse", None, r"is no cddfuse \(ivf\) checkpoint, but one of pfcfuse \(--preset ivf\)"),
+        ("cddfuse", "pfcfuse", None, r"is no pfcfuse \(ivf\) checkpoint, but one of cddfuse \(--preset ivf\)"),
+        ("densefuse", "didfuse", None, r"holds no part of didfuse, but is one of densefuse \(--preset gray\)"),
     ],
 )
 def test_a_file_of_another_network_or_preset_is_recognized(shared_data, tmp_path, name, network, preset, message):

@@ -193,7 +193,7 @@ def test_bad_options(options, message):
 def test_an_unknown_static_rule():
     with pytest.raises(InputError) as caught:
         StaticWeighting("median")
-    assert str(caught.value) == "static rules are max, mean, sum; got 'median'"
+    assert str(caught.value) == "static rules are max, mean, sum, l1; got 'median'"
 
 
 def test_records_are_values():

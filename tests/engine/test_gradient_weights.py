@@ -22,7 +22,16 @@ from ttd_jax.errors import InputError
 RNG = np.random.default_rng(0)
 PAIR = list(RNG.random((2, 15, 18)).astype(np.float32))
 SMALL = {"channels": 24, "stages": 1, "depth": 2, "heads": 2}
-CHANNELS = {"ifcnn": 64, "cddfuse": 128, "piafusion": 128, "mgdn": 24}
+CHANNELS = {
+    "ifcnn": 64,
+    "cddfuse": 128,
+    "piafusion": 128,
+    "mgdn": 24,
+    "densefuse": 64,
+    "didfuse": 256,
+    "auif": 2,
+    "pfcfuse": 128,
+}
 
 
 @pytest.mark.parametrize("name", CHANNELS)

@@ -9,14 +9,27 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ttd_jax.backbones import bandnet, cddfuse, ifcnn, illumination, mgdn, piafusion, pyramid
+from ttd_jax.backbones import (
+    auif,
+    bandnet,
+    cddfuse,
+    densefuse,
+    didfuse,
+    ifcnn,
+    illumination,
+    mgdn,
+    pfcfuse,
+    piafusion,
+    pyramid,
+)
 from ttd_jax.backbones.recipes import recipes_as_data, recipes_of
 from ttd_jax.backbones.spec import Backbone, Spec
 from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.checkpoints import load_variables, read_manifest, save_checkpoint
 
 BACKBONES: dict[str, Spec] = {
-    module.SPEC.name: module.SPEC for module in (bandnet, pyramid, ifcnn, cddfuse, piafusion, mgdn)
+    module.SPEC.name: module.SPEC
+    for module in (bandnet, pyramid, ifcnn, cddfuse, piafusion, mgdn, densefuse, didfuse, auif, pfcfuse)
 }
 """Every backbone of the package by name."""
 

@@ -4,6 +4,7 @@ Features are summed before a fuse layer of each branch, so that test-time weight
 passes through both layers too. Module names follow the state-dict keys of the authors' checkpoints.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -73,13 +74,24 @@ class Detail(nn.Module):
         return in_turn(self.net, x)
 
 
+def attention_block() -> nn.Module:
+    """CDDFuse's base block."""
+    return BaseBlock(CHANNELS, HEADS)
+
+
 class Encoder(nn.Module):
-    """3x3 embedding, four transformer blocks, then both branches."""
+    """3x3 embedding, four transformer blocks, then both branches.
+
+    Attributes:
+        base_block: Makes the base branch.
+    """
+
+    base_block: Callable[[], nn.Module] = attention_block
 
     def setup(self):
         self.patch_embed = Conv3x3(CHANNELS, use_bias=False)
         self.encoder_level1 = [TransformerBlock(CHANNELS, HEADS) for _ in range(4)]
-        self.base = BaseBlock(CHANNELS, HEADS)
+        self.base = self.base_block()
         self.detail = Detail(nodes=3)
 
     def shared(self, x: Float[Array, "*B H W 1"]) -> Float[Array, "*B H W 64"]:
@@ -107,12 +119,18 @@ class Decoder(nn.Module):
 
 
 class CDDFuseNetwork(nn.Module):
-    """The four networks of a CDDFuse checkpoint: ``encode`` one image, ``decode`` merged branches."""
+    """The four networks of a CDDFuse checkpoint: ``encode`` one image, ``decode`` merged branches.
+
+    Attributes:
+        base_block: Makes the base branch and its fuse layer.
+    """
+
+    base_block: Callable[[], nn.Module] = attention_block
 
     def setup(self):
-        self.encoder = Encoder()
+        self.encoder = Encoder(self.base_block)
         self.decoder = Decoder()
-        self.base_fuse = BaseBlock(CHANNELS, HEADS)
+        self.base_fuse = self.base_block()
         self.detail_fuse = Detail(nodes=1)
 
     def encode(self, x: Float[Array, "*B H W 1"]) -> Branches:

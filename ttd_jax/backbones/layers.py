@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.backbones.strips import map_strips, scan_strips
-from ttd_jax.ops.conv import conv, replicate_pad, zero_pad
+from ttd_jax.ops.conv import conv, reflect_conv, replicate_pad, zero_pad
 
 BATCH_NORM_EPSILON = 1e-5
 
@@ -123,6 +123,49 @@ class ReplicateConv(nn.Module):
         kernel = self.param("kernel", self.kernel_init, (self.size, self.size, x.shape[-1], self.features))
         y = conv(replicate_pad(x, self.size // 2 * self.dilation), kernel, dilation=self.dilation)
         return y + self.param("bias", nn.initializers.zeros, (self.features,)) if self.use_bias else y
+
+
+class ReflectConv(nn.Module):
+    """A 3x3 convolution of maps extended by their mirror image, with a bias.
+
+    Attributes:
+        features: Output channels.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
+        return reflect_conv(x, kernel) + self.param("bias", nn.initializers.zeros, (self.features,))
+
+
+class FoldedNorm(nn.Module):
+    """Batch normalisation by its running statistics as the factor and the offset of each channel.
+
+    Multiplied into the convolution before it, it costs no pass over the maps. Variables are those of
+    :func:`batch_norm`.
+
+    Attributes:
+        features: Channels.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self) -> tuple[Float[Array, " {self.features}"], Float[Array, " {self.features}"]]:
+        shape = (self.features,)
+        scale = self.param("scale", nn.initializers.ones, shape)
+        bias = self.param("bias", nn.initializers.zeros, shape)
+        mean = self.variable("batch_stats", "mean", jnp.zeros, shape).value
+        variance = self.variable("batch_stats", "var", jnp.ones, shape).value
+        factor = scale / jnp.sqrt(variance + BATCH_NORM_EPSILON)
+        return factor, bias - mean * factor
+
+
+def prelu(x: Float[Array, "..."], slope: Float[Array, "..."]) -> Float[Array, "..."]:
+    """Positive numbers as they are, the others times a slope (``nn.PReLU``)."""
+    return jnp.where(x > 0, x, slope * x)
 
 
 class Conv3x3(nn.Module):

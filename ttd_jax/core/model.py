@@ -30,7 +30,8 @@ class Facts:
     """What the method asks of a network besides its verbs; each fact has the value that suits most.
 
     Attributes:
-        rule: How the network merges its sources by itself: ``"mean"``, ``"sum"``, ``"max"`` or ``"concatenation"``.
+        rule: How the network merges its sources by itself: ``"mean"``, ``"sum"``, ``"max"``, ``"l1"`` (a mean weighted
+            by the activity around each pixel) or ``"concatenation"``.
         independent: Whether ``encode`` treats each source alone, so that features of one never depend on another.
         halo: Reach in pixels of ``encode`` and of ``decode``, so that large images are computed in strips that equal
             the whole; None for a network that looks at the whole image, or does not say.
@@ -57,8 +58,13 @@ class Facts:
 
     @property
     def uniform_is_static(self) -> bool:
-        """Whether uniform weights reproduce the static rule: for all but a maximum."""
-        return self.rule != "max"
+        """Whether uniform weights reproduce the static rule: for all but a maximum and the l1-norm rule."""
+        return self.rule not in ("max", "l1")
+
+    @property
+    def merge_reach(self) -> int:
+        """Reach in pixels of the static rule: 1 for the l1-norm rule, which averages activity over 3x3 pixels."""
+        return 1 if self.rule == "l1" else 0
 
 
 @runtime_checkable

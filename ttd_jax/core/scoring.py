@@ -96,7 +96,8 @@ class Scoring:
         if model.facts.halo is None:
             return None
         encode, decode = model.facts.halo
-        return encode + 2 * decode + smoothing_radius(self.smoothing)  # a decoded image makes weights for another one
+        reach = encode + model.facts.merge_reach + 2 * decode  # a decoded image makes weights for another one
+        return reach + smoothing_radius(self.smoothing)
 
 
 def smoothing_radius(sigma: float | None) -> int:

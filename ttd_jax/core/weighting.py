@@ -115,7 +115,8 @@ class StaticWeighting(Weighting):
     """The backbone's own static rule, no test-time weights.
 
     Attributes:
-        rule: ``"max"``, ``"mean"`` or ``"sum"`` for a backbone that offers them; None keeps the checkpoint's own.
+        rule: ``"max"``, ``"mean"``, ``"sum"`` or ``"l1"`` (the l1-norm rule of DenseFuse) for a backbone that offers
+            them; None keeps the checkpoint's own.
 
     Raises:
         InputError: There is no such rule.
@@ -136,8 +137,8 @@ class StaticWeighting(Weighting):
         return Weighed(None, None, None)
 
     def reach(self, model: FusionModel) -> int | None:
-        """As far as encoder and decoder look."""
-        return None if model.facts.halo is None else sum(model.facts.halo)
+        """As far as encoder, rule and decoder look."""
+        return None if model.facts.halo is None else sum(model.facts.halo) + model.facts.merge_reach
 
     def adapt(self, model: FusionModel) -> FusionModel:
         """The model with this rule, if it has a choice of them."""

@@ -1,8 +1,8 @@
 """Convolutions of feature maps, channels last, in the way that takes least time where they run.
 
 Maps are ``(..., H, W, C)``, kernels ``(S, S, C, K)`` with odd S; correlation, as in every network. :func:`conv` is for
-maps that are padded already, :func:`replicate_conv` pads by the outermost pixels. Both give what the textbook's sum
-gives but for rounding. What was tried and measured is in ``benchmarks/NOTES.md``.
+maps that are padded already; :func:`replicate_conv`, :func:`reflect_conv` and :func:`zero_conv` extend the maps. All
+give what the textbook's sum gives but for rounding. What was tried and measured is in ``benchmarks/NOTES.md``.
 """
 
 from collections.abc import Callable
@@ -18,6 +18,8 @@ from ttd_jax.ops.strips import scan_rows
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
 
+MEND_PIXELS = 2**14
+"""Pixels from which on mirrored maps are not copied on CPU: mending their border takes longer to compile."""
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -75,6 +77,38 @@ def replicate_conv(
         return lax.map(lambda one: replicate_conv(one, kernel, dilation=dilation, then=then), x)
     y = _in_strips(lambda strip: _same_conv(strip, kernel, dilation), reach, then, x)
     return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
+
+
+def reflect_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -> Float[Array, "*B H W K"]:
+    """A convolution of maps extended by their mirror image (``nn.ReflectionPad2d`` before it).
+
+    On CPU large maps are not copied for their padding, as in :func:`replicate_conv`.
+
+    Example:
+        >>> reflect_conv(jnp.ones((4, 5, 2)), jnp.ones((3, 3, 2, 1)))[0, 0].tolist()
+        [18.0]
+    """
+    reach = kernel.shape[0] // 2
+
+    def padded(maps: Array) -> Array:
+        return conv(reflect_pad(maps, reach), kernel)
+
+    if jax.default_backend() != "cpu" or x.shape[-1] == 1 or not worth_mending(x, 2 * reach):
+        return padded(x)
+    y = _same_conv(x, kernel, 1)
+    return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
+
+
+def zero_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -> Float[Array, "*B H W K"]:
+    """A convolution of maps extended by zeros, which takes no copy of them.
+
+    Example:
+        >>> zero_conv(jnp.ones((4, 5, 2)), jnp.ones((3, 3, 2, 1)))[0, 0].tolist()
+        [8.0]
+    """
+    if x.shape[-1] == 1:
+        return conv(zero_pad(x, kernel.shape[0] // 2), kernel)
+    return _same_conv(x, kernel, 1)
 
 
 def _rows_of_strip(width: int, reach: int) -> int:
@@ -140,6 +174,16 @@ def large_enough(x: Float[Array, "*B H W C"], least: int) -> bool:
     return all(isinstance(n, int) and n >= least for n in x.shape[-3:-1])
 
 
+def worth_mending(x: Float[Array, "*B H W C"], least: int) -> bool:
+    """Whether maps are large enough, and so large that it pays to mend their border (:func:`mend_border`).
+
+    Example:
+        >>> worth_mending(jnp.ones((4, 5, 1)), 2)
+        False
+    """
+    return large_enough(x, least) and x.shape[-3] * x.shape[-2] >= MEND_PIXELS
+
+
 def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
     """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``).
 
@@ -175,20 +219,21 @@ def _pad(x: Array, radius: int, mode: str) -> Array:
     return jnp.pad(x, widths, mode=mode)
 
 
-def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "3 3 C"]) -> Float[Array, "*B H W C"]:
-    """A 3x3 convolution of padded maps, each channel for itself.
+def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C"]) -> Float[Array, "*B H W C"]:
+    """A convolution of padded maps, each channel for itself.
 
-    Nine shifted multiply-adds: XLA's grouped convolution takes twenty times as long on CPU.
+    Shifted multiply-adds, nine for 3x3: XLA's grouped convolution takes twenty times as long on CPU.
 
     Example:
         >>> depthwise_conv(jnp.ones((3, 4, 2)), jnp.ones((3, 3, 2))).tolist()
         [[[9.0, 9.0], [9.0, 9.0]]]
     """
-    height, width = padded.shape[-3] - 2, padded.shape[-2] - 2
+    size = len(kernel)
+    height, width = padded.shape[-3] - size + 1, padded.shape[-2] - size + 1
     shifted = [
         padded[..., row : row + height, column : column + width, :] * kernel[row, column]
-        for row in range(3)
-        for column in range(3)
+        for row in range(size)
+        for column in range(size)
     ]
     return sum(shifted[1:], start=shifted[0])
 
