@@ -66,7 +66,7 @@ def test_options_override_the_checkpoints(checkpoint):
     with pytest.raises(InputError) as caught:
         load_backbone(checkpoint=checkpoint, rules="sum")
     assert str(caught.value) == "options of ifcnn are rule; got 'rules'"
-    with pytest.raises(InputError, match=r"max, mean, sum; got 'median'"):
+    with pytest.raises(InputError, match=r"max, mean, sum, l1; got 'median'"):
         load_backbone(checkpoint=checkpoint, rule="median")
 
 
