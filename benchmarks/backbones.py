@@ -25,6 +25,10 @@ CASES = {
     "mgdn-exposure": ("mgdn", "exposure", 2),
     "mgdn-depth": ("mgdn", "depth", 2),
     "mgdn-deghost": ("mgdn", "deghost", 3),
+    "densefuse": ("densefuse", "gray", 2),
+    "didfuse": ("didfuse", "ivf", 2),
+    "auif": ("auif", "ivf", 2),
+    "pfcfuse": ("pfcfuse", "ivf", 2),
 }
 """Backbone, preset and number of sources."""
 
@@ -67,21 +71,18 @@ def measure(name: str, weighting: str, height: int, width: int, repeat: int) -> 
     import jax.numpy as jnp
     import numpy as np
 
-    from ttd_jax.backbones import BACKBONES
+    from benchmarks.parameters import random_backbone
     from ttd_jax.core import fusion
     from ttd_jax.core.weighting import StaticWeighting
 
     network, preset, count = CASES[name]
-    spec = BACKBONES[network].of_preset(preset)
-    if weighting == "loss" and not spec.recipes:
+    backbone = random_backbone(network, preset)
+    if weighting == "loss" and not backbone.recipes:
         return None
-    model = spec.build(**spec.presets[preset])
+    model, variables = backbone.model, backbone.variables
     rng = np.random.default_rng(0)
-    variables = jax.tree.map(
-        lambda leaf: jnp.asarray(rng.normal(0, 0.05, leaf.shape), leaf.dtype), spec.abstract(model)
-    )
-    sources = jnp.asarray(rng.random((count, height, width, spec.channels)), jnp.float32)
-    chosen = StaticWeighting() if weighting == "static" else spec.recipes["default"]
+    sources = jnp.asarray(rng.random((count, height, width, backbone.spec.channels)), jnp.float32)
+    chosen = StaticWeighting() if weighting == "static" else backbone.recipes["default"]
     fuse = partial(fusion.fuse, weighting=chosen)
     started = time.perf_counter()
     compiled = jax.jit(lambda v, s: fuse(model, v, s).image).lower(variables, sources).compile()

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.parameters import random_backbone
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
 from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
@@ -27,19 +28,6 @@ def names() -> list[str]:
     return ["plain", "fast", *(["PyTorch", "PyTorch, channels last"] if HAS_TORCH else [])]
 
 
-def random_variables() -> dict[str, Any]:
-    """Parameters in the range of a trained network's: time does not depend on them, but zeros or infinities might."""
-    rng = np.random.default_rng(0)
-
-    def draw(path, leaf):
-        if path[-1].key == "kernel":
-            return rng.normal(0, np.prod(leaf.shape[:-1]) ** -0.5, leaf.shape).astype(np.float32)
-        low, high = (0.5, 1.5) if path[-1].key in ("scale", "var") else (-0.1, 0.1)
-        return rng.uniform(low, high, leaf.shape).astype(np.float32)
-
-    return jax.tree_util.tree_map_with_path(draw, SPEC.abstract(IFCNN()))
-
-
 def noise(*shape: int) -> np.ndarray:
     """Sources."""
     return np.random.default_rng(1).random(shape, np.float32)
@@ -47,7 +35,7 @@ def noise(*shape: int) -> np.ndarray:
 
 def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
     """One way to fuse (M, H, W, C), or a batch (N, M, H, W, C), into arrays of this machine's memory."""
-    variables = random_variables()
+    variables = random_backbone("ifcnn").variables
     if name.startswith("PyTorch"):
         from benchmarks.torch_ifcnn import TorchIFCNN
 
@@ -56,13 +44,12 @@ def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
             return lambda: [network(one, dynamic) for one in sources]
         return lambda: network(sources, dynamic)
     model = replace(IFCNN(), plain=name == "plain")
-    parameters = jax.tree.map(jnp.asarray, variables)
     weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1)) if dynamic else StaticWeighting()
     program = jax.jit(fuse_pixels if sources.ndim == 4 else fuse_pixels_batch, static_argnums=0, static_argnames="rule")
     grey = sources.shape[-1] == 1
     colored = np.full(sources.shape[-4], not grey)
     return lambda: np.asarray(
-        program(model, parameters, weighting, sources, colored, rule="gray" if grey else "rgb").image
+        program(model, variables, weighting, sources, colored, rule="gray" if grey else "rgb").image
     )
 
 

@@ -23,9 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.contenders import HAS_TORCH, Run, interleaved
+from benchmarks.parameters import random_backbone
 from ttd_jax import Fuser
-from ttd_jax.backbones import BACKBONES
-from ttd_jax.backbones.spec import Backbone
 from ttd_jax.ops.conv import zero_conv
 
 LOCAL = ("densefuse", "didfuse", "auif")
@@ -34,22 +33,9 @@ AUTHORS = {"densefuse": 0.23, "didfuse": 1.18, "auif": 1.29, "pfcfuse": 10.7}
 """Processor seconds of the authors' PyTorch code for a static pair of 320x320, measured once on a busy machine."""
 
 
-def backbone(name: str) -> Backbone:
-    """A network with random parameters in the range of trained ones."""
-    spec = BACKBONES[name]
-    model = spec.build(**spec.presets[spec.default_preset])
-    rng = np.random.default_rng(0)
-
-    def draw(path, leaf):
-        low, high = (0.5, 1.5) if path[-1].key in ("scale", "var") else (-0.05, 0.05)
-        return jnp.asarray(rng.uniform(low, high, leaf.shape), jnp.float32)
-
-    return Backbone(spec, model, jax.tree_util.tree_map_with_path(draw, spec.abstract(model)))
-
-
 def ours(name: str, weighting: str, pair: Sequence[np.ndarray]) -> Run:
     """One fusion, files left out."""
-    fuser = Fuser(backbone(name), weighting=weighting)
+    fuser = Fuser(random_backbone(name), weighting=weighting)
     return lambda: fuser(pair)
 
 

@@ -109,10 +109,10 @@ def _parts(options) -> None:
     import jax
     import jax.numpy as jnp
 
-    from benchmarks.contenders import random_variables
+    from benchmarks.parameters import random_backbone
     from ttd_jax.backbones.ifcnn import IFCNN
 
-    variables = jax.tree.map(jnp.asarray, random_variables())
+    variables = random_backbone("ifcnn").variables
     encode = jax.jit(lambda model, v, s: model.encode(v, s), static_argnums=0)
     decode = jax.jit(lambda model, v, x: model.decode(v, x), static_argnums=0)
     height, width = options.height, options.width
@@ -216,20 +216,15 @@ def _network(name: str, preset: str, dynamic: bool, options) -> Callable[[], obj
     import jax
     import jax.numpy as jnp
 
-    from ttd_jax.backbones import BACKBONES
+    from benchmarks.parameters import random_backbone
     from ttd_jax.core import fusion
     from ttd_jax.core.weighting import StaticWeighting
 
-    spec = BACKBONES[name].of_preset(preset)
-    model = spec.build(**spec.presets[preset])
-    rng = np.random.default_rng(0)
-    variables = jax.tree.map(
-        lambda leaf: jnp.asarray(rng.normal(0, 0.05, leaf.shape), leaf.dtype), spec.abstract(model)
-    )
-    pair = jnp.asarray(noise(2, options.height, options.width, spec.channels))
-    recipe = spec.recipes["default"]
-    fuse = jax.jit(lambda v, s: fusion.fuse(model, v, s, recipe if dynamic else StaticWeighting()).image)
-    return lambda: jax.block_until_ready(fuse(variables, pair))
+    backbone = random_backbone(name, preset)
+    pair = jnp.asarray(noise(2, options.height, options.width, backbone.spec.channels))
+    weighting = backbone.recipes["default"] if dynamic else StaticWeighting()
+    fuse = jax.jit(lambda v, s: fusion.fuse(backbone.model, v, s, weighting).image)
+    return lambda: jax.block_until_ready(fuse(backbone.variables, pair))
 
 
 def _alone(part: str, *arguments: str) -> dict[str, float] | None:

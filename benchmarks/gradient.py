@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.parameters import random_backbone
 from ttd_jax import GradientWeighting, load_backbone
-from ttd_jax.backbones import BACKBONES
 from ttd_jax.backbones.layers import conv, zero_pad
 from ttd_jax.core import fusion
 from ttd_jax.engine.pipeline import fuse_pixels
@@ -25,13 +25,8 @@ from ttd_jax.engine.pipeline import fuse_pixels
 
 def network(name: str):
     """Model, parameters and default recipe."""
-    if name == "bandnet":
-        backbone = load_backbone()
-        return backbone.model, backbone.variables, backbone.recipes["default"]
-    spec = BACKBONES[name]
-    model, rng = spec.build(**spec.presets[spec.default_preset]), np.random.default_rng(0)
-    variables = jax.tree.map(lambda s: jnp.asarray(rng.normal(0, 0.05, s.shape), s.dtype), spec.abstract(model))
-    return model, variables, spec.recipes["default"]
+    backbone = load_backbone() if name == "bandnet" else random_backbone(name)
+    return backbone.model, backbone.variables, backbone.recipes["default"]
 
 
 def in_turn(programs: dict, repeat: int) -> dict[str, float]:

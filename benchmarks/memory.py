@@ -16,7 +16,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-CASES = {"bandnet": "general", "ifcnn": "max", "cddfuse": "ivf", "piafusion": "default", "mgdn": "focus"}
+CASES = {
+    "bandnet": "general",
+    "ifcnn": "max",
+    "cddfuse": "ivf",
+    "piafusion": "default",
+    "mgdn": "focus",
+    "densefuse": "gray",
+    "didfuse": "ivf",
+    "auif": "ivf",
+    "pfcfuse": "ivf",
+}
 """Backbone and preset."""
 
 
@@ -40,27 +50,20 @@ def main() -> None:
 def measure(name: str, side: int) -> dict[str, float | None]:
     """One line of the table, in MB."""
     import jax
-    import jax.numpy as jnp
     import numpy as np
 
+    from benchmarks.parameters import random_backbone
     from ttd_jax import Fuser
-    from ttd_jax.backbones import BACKBONES
-    from ttd_jax.backbones.spec import Backbone
     from ttd_jax.engine.memory import needed_memory
     from ttd_jax.errors import InputError
     from ttd_jax.export import export_fuser
 
-    spec = BACKBONES[name].of_preset(CASES[name])
-    model = spec.build(**spec.presets[CASES[name]])
-    rng = np.random.default_rng(0)
-    variables = jax.tree.map(
-        lambda leaf: jnp.asarray(rng.normal(0, 0.05, leaf.shape), leaf.dtype), spec.abstract(model)
-    )
-    fuser = Fuser(Backbone(spec, model, variables))
-    stack = rng.random((2, side, side, 1)).astype(np.float32)
+    backbone = random_backbone(name, CASES[name])
+    fuser = Fuser(backbone)
+    stack = np.random.default_rng(0).random((2, side, side, 1)).astype(np.float32)
     program = fuser.compile((2, side, side))._programs.compile(stack.shape, "gray")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    jax.block_until_ready(program(variables, fuser._programs.weighting, stack, np.zeros(2, bool)))
+    jax.block_until_ready(program(backbone.variables, fuser._programs.weighting, stack, np.zeros(2, bool)))
     grew = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3
     exported = None
     with tempfile.TemporaryDirectory() as folder:

@@ -2,8 +2,9 @@
 
 ``python -m studies.reconstruction DIR ... --data DATA [--half choose] [--most 5] [--tasks infrared] [--size 256]``
 
-``DIR`` are converted checkpoints, of ``densefuse``, ``didfuse``, ``auif`` and ``pfcfuse`` for instance. Three tables:
+``DIR`` are converted checkpoints, of ``densefuse``, ``didfuse``, ``auif`` and ``pfcfuse`` for instance. Four tables:
 
+- *without them*: the average, classical methods and the network in the package on the same pairs.
 - *facts*: how well a source is reconstructed from its features alone, what its losses go with (brightness, local
   gradient: correlation over the pixels), and whether they rise where the source is damaged (``studies.damage``).
 - *cells*: each weighting beside static fusion and the controls that use no loss of the network: the four measures of
@@ -25,7 +26,7 @@ import numpy as np
 
 from studies.damage import COUNTED, box_of, damaged
 from studies.measures import CELLS, score
-from studies.methods import FuseFn, fused_by_control
+from studies.methods import FuseFn, fused_by_control, named_method
 from studies.pairs import HALVES, Pair, load_half, spaced
 from studies.scoring import DATA, keep_programs
 from ttd_jax import Fuser, GradientWeighting, StaticWeighting, load_backbone
@@ -51,6 +52,15 @@ WEIGHTINGS = {
     "gradient, mean": GradientWeighting("mse", channel="mean").complete(PAPER),
 }
 """By label. Energy alone (scale 0) does not look at a loss: an energy-weighted pyramid of the network's features."""
+
+PEERS = {
+    "average": "average",
+    "pyramid": "pyramid",
+    "larger coefficient": "laplacian max",
+    "guided filter": "guided filter",
+    "BandNet": "fuse",
+}
+"""Methods of ``studies.methods`` by label, doing nothing first."""
 
 COLUMNS = ("loss", "noise", "jpeg", "box", "defocus")
 
@@ -153,10 +163,10 @@ def _measured(task: str, pair: Pair, image: np.ndarray) -> np.ndarray:
     return np.array([found[task, name] for name in CELLS[task]])
 
 
-def cells_won(row: Row, static: Row) -> tuple[int, int]:
-    """In how many cells the row's mean is better than the static one's: of the four clean ones, of the robust ones."""
-    clean = int((np.nanmean(row.clean, axis=0) > np.nanmean(static.clean, axis=0)).sum())
-    robust = [np.nanmean(row.robust[kind], axis=0) > np.nanmean(static.robust[kind], axis=0) for kind in COUNTED]
+def cells_won(row: Row, other: Row) -> tuple[int, int]:
+    """In how many cells the row's mean is better than the other's: of the four clean ones, of the robust ones."""
+    clean = int((np.nanmean(row.clean, axis=0) > np.nanmean(other.clean, axis=0)).sum())
+    robust = [np.nanmean(row.robust[kind], axis=0) > np.nanmean(other.robust[kind], axis=0) for kind in COUNTED]
     return clean, int(np.sum(robust))
 
 
@@ -171,24 +181,30 @@ def study(backbone: Backbone, pairs: Sequence[Pair], task: str, labels: Sequence
         yield control, judge(fused_by_control(backbone, detail), pairs, task)
 
 
+def peers(pairs: Sequence[Pair], task: str) -> Iterator[tuple[str, Row]]:
+    """What needs none of these networks: the average, classical methods, and the network in the package."""
+    for label, name in PEERS.items():
+        yield label, judge(named_method(name).fuse, pairs, task)
+
+
 def print_facts(found: Mapping[str, Mapping[str, float]]) -> None:
     """Markdown, a row for each network."""
     columns = ("PSNR", "brightness", "gradient", "loss", "noise", "jpeg", "defocus", "loss in box", "box")
     print("\n| network | " + " | ".join(columns) + " |\n" + "|---" * (1 + len(columns)) + "|")
-    digits = {"PSNR": 1, "brightness": 2, "gradient": 2}
     for name, row in found.items():
-        print(f"| {name} | " + " | ".join(f"{row[column]:.{digits.get(column, 2)}f}" for column in columns) + " |")
+        values = " | ".join(f"{row[column]:.{1 if column == 'PSNR' else 2}f}" for column in columns)
+        print(f"| {name} | {values} |")
 
 
 def print_cells(name: str, task: str, rows: Iterable[tuple[str, Row]]) -> dict[str, Row]:
-    """Markdown, a row for each way to fuse as soon as it is known, static fusion first; returns them all."""
+    """Markdown, a row for each way to fuse as soon as it is known; the first is what others are better than."""
     found: dict[str, Row] = {}
     heads = (*CELLS[task], "better, of 4", f"damaged, of {4 * len(COUNTED)}", "covariance", "bound", "error")
     print(f"\n| {name}, {task} | " + " | ".join(heads) + " |\n" + "|---" * (1 + len(heads)) + "|")
     for label, row in rows:
         found[label] = row
         values = " | ".join(f"{value:.3f}" for value in np.nanmean(row.clean, axis=0))
-        won = " | " if label == "static" else "{} | {}".format(*cells_won(row, found["static"]))
+        won = " | " if len(found) == 1 else "{} | {}".format(*cells_won(row, next(iter(found.values()))))
         covariance, bound, error = row.theory.mean(axis=0)
         terms = " | | " if np.isnan(covariance) else f"{covariance:+.1e} | {bound:+.2%} | {error:+.1%}"
         print(f"| {label} | {values} | {won} | {terms} |", flush=True)
@@ -220,6 +236,7 @@ def main() -> None:
         pairs = spaced(halves[task], options.most)
         print(f"\n{len(pairs)} {task} pairs of half {options.half!r}, central {options.size} pixels: ", end="")
         print(", ".join(pair.name for pair in pairs), flush=True)
+        print_cells("without them", task, peers(pairs, task))
         backbones = {b.name: b for b in (load_backbone(None, folder) for folder in options.checkpoints)}
         print_facts({name: facts(backbone, pairs) for name, backbone in backbones.items()})
         for name, backbone in backbones.items():

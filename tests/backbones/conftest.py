@@ -7,6 +7,19 @@ import jax.numpy as jnp
 import pytest
 
 from tests.backbones.golden import FILES, GoldenNetwork, files_of
+from ttd_jax.ops import conv as ops_conv
+
+
+@pytest.fixture
+def limit(monkeypatch):
+    """Sets a constant of ``ops.conv``; what is compiled with it is never mixed up with other programs."""
+
+    def set_constant(name: str, value: int) -> None:
+        monkeypatch.setattr(ops_conv, name, value)
+        jax.clear_caches()
+
+    yield set_constant
+    jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -114,12 +114,9 @@ decode = jax.jit(lambda model, variables, latent: model.decode(variables, latent
 
 
 @pytest.fixture
-def in_strips(monkeypatch):
-    """Strips of three rows; models made with it are never mixed up with others in the compilation cache."""
-    monkeypatch.setattr(ops_conv, "STRIP_PIXELS", 100)
-    jax.clear_caches()
-    yield
-    jax.clear_caches()
+def in_strips(limit):
+    """Strips of three rows."""
+    limit("STRIP_PIXELS", 100)
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 1, 1), (2, 3, 5, 1), (3, 17, 31, 1), (2, 17, 31, 3), (2, 5, 40, 1)])

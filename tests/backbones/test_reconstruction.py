@@ -17,7 +17,6 @@ from ttd_jax.core.dominability import uni_source_components
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.engine import pipeline
 from ttd_jax.io.checkpoints import count_parameters
-from ttd_jax.ops import conv as ops_conv
 from ttd_jax.ops.conv import conv, reflect_conv, reflect_pad, zero_conv, zero_pad
 
 ROLES = ("visible", "infrared")
@@ -41,12 +40,9 @@ def variables():
 
 
 @pytest.fixture
-def mended(monkeypatch):
+def mended(limit):
     """Small images are computed as large ones are."""
-    monkeypatch.setattr(ops_conv, "MEND_PIXELS", 0)
-    jax.clear_caches()
-    yield
-    jax.clear_caches()
+    limit("MEND_PIXELS", 0)
 
 
 def random_sources(*shape):

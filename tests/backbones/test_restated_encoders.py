@@ -1,6 +1,5 @@
 """DenseFuse, DIDFuse, AUIF and PFCFuse's base block with random parameters, restated in NumPy layer by layer."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,18 +11,14 @@ from ttd_jax.backbones.auif import AUIFNetwork
 from ttd_jax.backbones.densefuse import DenseFuseNetwork
 from ttd_jax.backbones.didfuse import DIDFuseNetwork
 from ttd_jax.backbones.pfcfuse import PoolBlock
-from ttd_jax.ops import conv as ops_conv
 
 SHAPE = (13, 11, 1)
 
 
 @pytest.fixture(params=["padded", "mended"])
-def way(request, monkeypatch):
+def way(request, limit):
     """Small images as they are computed, and as large ones are."""
-    monkeypatch.setattr(ops_conv, "MEND_PIXELS", 0 if request.param == "mended" else 10**6)
-    jax.clear_caches()
-    yield request.param
-    jax.clear_caches()
+    limit("MEND_PIXELS", 0 if request.param == "mended" else 10**6)
 
 
 def relu(x):

@@ -8,7 +8,7 @@ from studies.cells import methods
 from studies.damage import COUNTED
 from studies.networks import files_in, network_methods, print_networks
 from studies.pairs import Pair
-from studies.reconstruction import Row, cells_won, facts, judge, print_cells, print_facts, print_shares, study
+from studies.reconstruction import Row, cells_won, facts, judge, peers, print_cells, print_facts, print_shares, study
 from tests import analytic
 from ttd_jax import Fuser, LossWeighting
 
@@ -62,6 +62,14 @@ def test_shares_are_of_the_damaged_source(monkeypatch):
     row = judge(Fuser(analytic.backbone(), weighting="loss"), PAIRS, "infrared")
     np.testing.assert_allclose(row.shares["box"], 0.2)
     assert [np.any(seen[4 * i + 1][m] != PAIRS[i].sources[m]) for i in (0, 1) for m in (0, 1)] == [1, 0, 0, 1]
+
+
+def test_peers_are_compared_with_doing_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(reconstruction, "PEERS", {"average": "average", "first": "copy first"})
+    found = print_cells("without them", "infrared", peers(PAIRS, "infrared"))
+    assert cells_won(found["first"], found["average"]) == (1, 3)  # by the measure above a copy is better
+    *_, average, first = capsys.readouterr().out.splitlines()
+    assert average.startswith("| average | 1.000 |") and average.count(" | | ") and "| 1 | 3 |" in first
 
 
 def test_won_counts_means():
