@@ -24,9 +24,10 @@ MAY_IMPORT = {
     "core": {"ops", "options"},
     "ops": set(),
     "metrics": {"ops"},
+    "align": {"options"},
     "io": {"ops"},
     "backbones": {"core", "io", "ops", "options"},
-    "inputs": {"io", "ops"},
+    "inputs": {"align", "io", "ops", "options"},
     "engine": {"backbones", "core", "inputs", "io", "ops", "options", "root"},
     "result": {"io"},
     "figures": {"ops", "result"},
@@ -54,6 +55,7 @@ MAY_IMPORT = {
 WITH_FLAX = {"backbones", "training"}
 CHECKPOINTS = PACKAGE / "io" / "checkpoints.py"  # the one file of io that needs jax
 WITHOUT_JAX = {
+    "align",
     "cli",
     "errors",
     "figures",
@@ -63,7 +65,7 @@ WITHOUT_JAX = {
     "result",
     "root",
 }  # before a subcommand runs, nothing loads jax
-FORBIDDEN = {"torch", "torchvision", "convert", "ttd_jax_convert", "cv2", "tests"}
+FORBIDDEN = {"torch", "torchvision", "convert", "ttd_jax_convert", "tests"}
 
 
 def part(path: Path) -> str:
@@ -114,6 +116,8 @@ def wrong_imports(path: Path, own: str) -> set[str]:
     wrong = parts_imported(path) - MAY_IMPORT[own] - {own, "errors"} | outside & FORBIDDEN
     if own not in WITH_FLAX:
         wrong |= outside & {"flax"}
+    if own != "align":
+        wrong |= outside & {"cv2"}
     if path != CHECKPOINTS and own != "training":
         wrong |= outside & {"orbax"}
     return wrong
@@ -184,6 +188,8 @@ def test_public_signatures():
         "dtype=None",
         "precision='float32'",
         "range=None",
+        "align=None",
+        "align_frame='crop'",
         "explain=False",
     ]
     assert parameters(ttd_jax.load_backbone) == ["name=None", "checkpoint=None", "**options"]
@@ -196,7 +202,7 @@ def test_public_signatures():
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 9
+    assert len(keyword_only) == 11
 
 
 def module_name(path: Path) -> str:

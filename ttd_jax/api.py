@@ -27,7 +27,7 @@ from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
 from ttd_jax.ops.ranges import Range
-from ttd_jax.options import Color, OnError, Precision, WeightingName, choices
+from ttd_jax.options import Align, Color, Frame, OnError, Precision, WeightingName, choices
 from ttd_jax.result import FusionResult
 
 bundled_backbone = cache(load_backbone)
@@ -45,6 +45,8 @@ def fuse(
     dtype: Any = None,
     precision: Precision = "float32",
     range: Range | Mapping[str, Range] | None = None,
+    align: Align | None = None,
+    align_frame: Frame = "crop",
     explain: bool = False,
 ) -> FusionResult:
     """Fuses registered images of one scene into one.
@@ -71,6 +73,11 @@ def fuse(
             such numbers faster; sums, losses, weights and colour stay in float32.
         range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
             are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
+        align: Registers the sources on the reference first: ``"auto"`` (affine), ``"translation"``, ``"euclidean"``,
+            ``"affine"`` or ``"homography"``; needs the extra ``align``. None takes them as they are, and remarks on
+            those that seem to lie beside the reference (docs/alignment.md).
+        align_frame: ``"crop"`` shows what all aligned sources have in common, ``"keep"`` the whole reference, which
+            stands in for sources that do not reach its edges.
         explain: Also fuse by the static rule (``result.static``), and put the covariances of weights and losses and
             the terms of the paper's bound for both into ``report["theory"]`` (docs/theory.md).
 
@@ -94,7 +101,15 @@ def fuse(
     elif checkpoint is not None:
         raise InputError("a loaded backbone has its checkpoint already: pass one of backbone and checkpoint")
     fuser = Fuser(
-        backbone, weighting=weighting, recipe=recipe, color=color, dtype=dtype, precision=precision, range=range
+        backbone,
+        weighting=weighting,
+        recipe=recipe,
+        color=color,
+        dtype=dtype,
+        precision=precision,
+        range=range,
+        align=align,
+        align_frame=align_frame,
     )
     fuser._programs.outlive = _of_fuse
     return fuser(sources, explain=explain)
@@ -115,6 +130,8 @@ class Fuser:
         dtype: As for ``fuse``.
         precision: As for ``fuse``.
         range: As for ``fuse``.
+        align: As for ``fuse``.
+        align_frame: As for ``fuse``; ``"keep"`` keeps one size, and so one program, for many sets.
         tile: Fuse larger images in windows of this many pixels a side, with the same result: one compilation then
             serves images of many sizes. For backbones that look a known distance.
 
@@ -138,6 +155,8 @@ class Fuser:
         dtype: Any = None,
         precision: Precision = "float32",
         range: Range | Mapping[str, Range] | None = None,
+        align: Align | None = None,
+        align_frame: Frame = "crop",
         tile: int | None = None,
     ):
         self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
@@ -146,7 +165,7 @@ class Fuser:
         self.dtype = self.backbone.spec.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
         self.precision = precision
-        self._range = range
+        self._reading: Any = {"range": range, "align": align, "frame": align_frame}
         network = with_precision(self._model, precision)
         self._programs = Programs(network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile)
 
@@ -247,7 +266,7 @@ class Fuser:
 
     def _read(self, sources: Any) -> Job:
         started = time.perf_counter()
-        checked = sources if isinstance(sources, Sources) else check_sources(sources, range=self._range)
+        checked = sources if isinstance(sources, Sources) else check_sources(sources, **self._reading)
         return Job(stack_sources(checked, self.backbone, self.color), time.perf_counter() - started)
 
     def _launch(self, job: Job) -> Job:

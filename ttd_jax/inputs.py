@@ -3,7 +3,7 @@
 import difflib
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,11 +11,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
+from ttd_jax.align.frames import align as register
+from ttd_jax.align.frames import gray
+from ttd_jax.align.orientation import suspected_shift
 from ttd_jax.errors import InputError
 from ttd_jax.io.images import picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, to_float
 from ttd_jax.ops.ranges import Range, check_depths, to_unit
+from ttd_jax.options import Align, Frame, check_choice
 
 Source: TypeAlias = ArrayLike | Image.Image | os.PathLike[str]
 """One source: an array of any library, a Pillow image, or the path of an image."""
@@ -41,6 +45,7 @@ class Sources:
         shape: Shape of a result that keeps its sources' channels: (H, W, 3) if any has three, (H, W, 1) if all have
             one, else (H, W).
         remarks: Sentences on what was done to the pixels or looks suspicious.
+        alignment: Model, frame and transforms, as plain data, where the sources were aligned.
     """
 
     images: tuple[np.ndarray, ...]
@@ -51,10 +56,15 @@ class Sources:
     colored: tuple[bool, ...]
     shape: tuple[int, ...]
     remarks: tuple[str, ...] = field(default=())
+    alignment: Mapping[str, Any] | None = None
 
 
 def check_sources(
-    sources: Mapping[str, Source] | Sequence[Source] | np.ndarray, *, range: Range | Mapping[str, Range] | None = None
+    sources: Mapping[str, Source] | Sequence[Source] | np.ndarray,
+    *,
+    range: Range | Mapping[str, Range] | None = None,
+    align: Align | None = None,
+    frame: Frame = "crop",
 ) -> Sources:
     """Reads and checks sources.
 
@@ -62,6 +72,9 @@ def check_sources(
         sources: Arrays or paths, at least two, as a sequence, a mapping from role to source, or one array
             (M, H, W, C).
         range: The values that become 0 and 1, of all sources or by role, where these are not the pixel type's.
+        align: The transforms by which sources are registered on the reference; None to take them as they are, and
+            remark on those that seem to lie beside it.
+        frame: What is shown of aligned sources: the common part, or the whole reference.
 
     Raises:
         InputError: Fewer than two sources, different sizes, a 16-bit source of 14 bits or less beside another depth,
@@ -92,7 +105,7 @@ def check_sources(
     reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
     remarks += _equal_ones(roles, images)
     deepest = max((_known_type(pixels.dtype) for pixels in arrays), key=DEPTH_ORDER.index)
-    return Sources(
+    checked = Sources(
         images=tuple(images),
         roles=tuple(roles),
         reference=reference,
@@ -102,6 +115,47 @@ def check_sources(
         shape=_common_shape(arrays),
         remarks=tuple(remarks),
     )
+    return _remark_on_shifts(checked) if align is None else _align(checked, align, frame)
+
+
+def _remark_on_shifts(sources: Sources) -> Sources:
+    """The sources, with a remark on every one that seems to lie beside the reference."""
+    names, reference = sources.roles, sources.images[sources.reference]
+    found, beside = gray(reference), []
+    for index, image in enumerate(sources.images):
+        if index != sources.reference and (shift := suspected_shift(found, gray(image))):
+            x, y = (f"{number:+.0f}" for number in shift)
+            beside.append(
+                f"{names[index]} seems to lie {x} pixels to the right and {y} down of {names[sources.reference]}: "
+                "--align (align='auto') registers it first"
+            )
+    return replace(sources, remarks=(*sources.remarks, *beside)) if beside else sources
+
+
+def _align(sources: Sources, model: Align, frame: Frame) -> Sources:
+    """The sources, registered on the reference and cut to one frame."""
+    check_choice("align", model, Align)
+    check_choice("align_frame", frame, Frame)
+    if any(image.shape[-1] == 6 for image in sources.images):
+        raise InputError("photographs with linearised twins are taken as they are: leave align out")
+    aligned = register(sources.images, sources.roles, sources.reference, model=model, frame=frame)
+    top, left, height, width = aligned.frame
+    rows, columns = sources.images[0].shape[:2]
+    moved = f"aligned ({model}); "
+    moved += (
+        f"cut from {columns} x {rows} to the {width} x {height} pixels in common"
+        if frame == "crop"
+        else f"the frame of {sources.roles[sources.reference]} was kept, which fills what others lack"
+    )
+    facts = {
+        "model": model,
+        "frame": [top, left, height, width],
+        "transforms": {r: e.transform.tolist() for r, e in zip(sources.roles, aligned.estimates, strict=True)},
+        "disagreement": {r: round(e.disagreement, 3) for r, e in zip(sources.roles, aligned.estimates, strict=True)},
+    }
+    shape = (height, width, *sources.shape[2:])
+    remarks = (*sources.remarks, moved)
+    return replace(sources, images=aligned.images, shape=shape, remarks=remarks, alignment=facts)
 
 
 def _spelled(role: str) -> str:

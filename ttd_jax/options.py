@@ -7,6 +7,8 @@ from ttd_jax.errors import InputError
 WeightingName: TypeAlias = Literal["loss", "gradient", "static"]
 Color: TypeAlias = Literal["auto", "gray", "luma", "rgb"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
+Align: TypeAlias = Literal["auto", "translation", "euclidean", "affine", "homography"]
+Frame: TypeAlias = Literal["crop", "keep"]
 OnError: TypeAlias = Literal["raise", "yield"]
 Platform: TypeAlias = Literal["cpu", "cuda", "rocm", "tpu"]
 

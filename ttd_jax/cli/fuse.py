@@ -21,6 +21,7 @@ _EPILOG = """examples:
   ttd-jax fuse near.png far.png -o fused.png
   ttd-jax fuse visible=day.png infrared=thermal.png -o fused.png --save-weights weights.png
   ttd-jax fuse under.tif normal.tif over.tif -o fused.tif
+  ttd-jax fuse normal.jpg under.jpg over.jpg -o fused.jpg --align
   ttd-jax fuse visible=vis_folder infrared=ir_folder -o fused_folder
 """
 
@@ -38,6 +39,7 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
     runtime.add_fusion_arguments(parser)
     runtime.add_reading_arguments(parser)
+    runtime.add_alignment_arguments(parser)
     parser.add_argument(
         "--tile",
         type=int,
@@ -101,7 +103,8 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
 
     outputs = check_files([options.output, options.save_weights, options.save_static], paths)
     # before jax starts: a bad file should not cost seconds
-    checked = check_sources(sources, range=runtime.settle_reading(options))
+    reading = {"range": runtime.settle_reading(options), "align": options.align, "frame": options.align_frame}
+    checked = check_sources(sources, **reading)
     refuse_existing(outputs, options.overwrite)
     _announce(checked)
     fuser, static = _make_fusers(options)

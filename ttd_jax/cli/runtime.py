@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.errors import InputError
-from ttd_jax.options import Color, Precision, WeightingName, choices
+from ttd_jax.options import Align, Color, Frame, Precision, WeightingName, choices
 
 _PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
 _EXTRAS = {"gpu": "cuda12", "tpu": "tpu"}
@@ -70,6 +70,24 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_alignment_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options that say whether sources are registered first."""
+    parser.add_argument(
+        "--align",
+        nargs="?",
+        const="auto",
+        choices=choices(Align),
+        help="register the sources on the first one (or visible, or mri) before they are fused: auto (affine) if no "
+        "kind of transform is named",
+    )
+    parser.add_argument(
+        "--align-frame",
+        choices=choices(Frame),
+        default="crop",
+        help="crop shows what aligned sources have in common (default), keep the whole reference",
+    )
+
+
 def settle_reading(options: argparse.Namespace) -> Any:
     """The ranges that are meant, for ``check_sources``; the limit of pixels is set for this process.
 
@@ -120,6 +138,8 @@ def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
         "color": options.color,
         "precision": options.precision,
         "range": settle_reading(options) if hasattr(options, "range") else None,
+        "align": getattr(options, "align", None),
+        "align_frame": getattr(options, "align_frame", "crop"),
     } | settled
     backbone = wanted.pop("backbone", None) or load_backbone(options.backbone, options.checkpoint)
     return Fuser(backbone, **wanted)

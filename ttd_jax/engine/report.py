@@ -1,5 +1,6 @@
 """The report of a fusion: plain data that can be written as JSON, put together in one place."""
 
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 import jax
@@ -28,7 +29,10 @@ class Facts(TypedDict):
 
 
 class Report(Facts, total=False):
-    """What ``FusionResult.report`` holds; ``theory`` only where an explanation was asked for."""
+    """What ``FusionResult.report`` holds.
+
+    ``alignment`` is there only for sources that were aligned, ``theory`` only where an explanation was asked for.
+    """
 
     sources: list[str]
     reference: str
@@ -37,6 +41,7 @@ class Report(Facts, total=False):
     seconds: dict[str, float]
     device: str
     remarks: list[str]
+    alignment: Mapping[str, Any]
     theory: dict[str, Any]
 
 
@@ -76,7 +81,7 @@ def make_report(facts: Facts, stack: Stack, image: np.ndarray, seconds: dict[str
         remarks: What a user should know besides what was said of the sources.
     """
     like = stack.like
-    return {
+    report: Report = {
         "sources": list(like.roles),
         "shape": list(image.shape),
         "dtype": str(image.dtype),
@@ -86,6 +91,9 @@ def make_report(facts: Facts, stack: Stack, image: np.ndarray, seconds: dict[str
         "reference": like.roles[like.reference],
         "remarks": [*like.remarks, *remarks],
     }
+    if like.alignment is not None:
+        report["alignment"] = like.alignment
+    return report
 
 
 def remarks_on(backbone: Backbone, model: FusionModel, count: int) -> list[str]:
