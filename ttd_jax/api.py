@@ -176,7 +176,7 @@ class Fuser:
         return self._finish(self._launch(self._read(sources)), explain)
 
     def stream(
-        self, items: Iterable[Any], *, ahead: int = 2, errors: OnError = "raise"
+        self, items: Iterable[Any], *, ahead: int = 2, errors: OnError = "raise", workers: int = 1
     ) -> Iterator[FusionResult | Exception]:
         """Fuses one set after another, and reads the next ones and computes while the caller handles a result.
 
@@ -191,6 +191,8 @@ class Fuser:
                 place, with its number; ``"yield"`` yields the error in its place and goes on. An error of the iterator
                 itself is raised after the results before it.
 
+            workers: Threads that read files; of more than one, as many sets are read in advance at least.
+
         Returns:
             An iterator over results, in the order of ``items``.
 
@@ -203,9 +205,12 @@ class Fuser:
             >>> [result.image.shape for result in Fuser().stream(list(frame) for frame in frames)]
             [(16, 16), (16, 16), (16, 16)]
         """
-        if ahead < 1 or errors not in choices(OnError):
-            raise InputError(f"ahead is 1 or more and errors 'raise' or 'yield'; got {ahead!r} and {errors!r}")
-        return overlap(items, self._read, self._launch, self._finish, ahead, errors == "yield")
+        if ahead < 1 or workers < 1 or errors not in choices(OnError):
+            raise InputError(
+                f"ahead and workers are 1 or more and errors 'raise' or 'yield'; got {ahead!r}, {workers!r}, {errors!r}"
+            )
+        ahead = max(ahead, workers)
+        return overlap(items, self._read, self._launch, self._finish, ahead, errors == "yield", workers)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.

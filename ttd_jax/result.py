@@ -44,14 +44,15 @@ class FusionResult:
     def __array__(self, dtype=None, copy=None) -> np.ndarray:
         return np.array(self.image, dtype=dtype, copy=copy)
 
-    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: str | os.PathLike, *, overwrite: bool = False, quality: int | None = None) -> None:
         """Writes the image; the file name's ending is its format.
 
         Args:
             path: PNG and TIFF keep 16 bits, TIFF floats; other formats hold 8 bits.
             overwrite: Replace an existing file.
+            quality: 1 to 100, of JPEG and WebP; None for 95 and lossless.
 
         Raises:
             InputError: The file exists, or cannot be written there.
         """
-        write_image(path, self.image, self.metadata, overwrite)
+        write_image(path, self.image, self.metadata, overwrite, quality=quality)

@@ -67,8 +67,8 @@ def estimate(reference: Gray, source: Gray, *, model: Align = "auto", starts: Se
     if reached < _LEAST:
         raise InputError(f"what fits best has a correlation of {max(reached, 0):.2f}")
     checked = next((level for level in levels if max(level[1].shape) <= 600), coarsest)
-    halves = [_refine(cv2, checked, found, motion, _board(checked[1].shape, half))[1] for half in (0, 1)]
-    apart = distance(*halves, reference.shape)
+    first, second = (_refine(cv2, checked, found, motion, _board(checked[1].shape, half))[1] for half in (0, 1))
+    apart = distance(first, second, reference.shape)
     _check(found, apart, reference.shape)
     return Estimate(found, float(reached), apart)
 
@@ -95,14 +95,15 @@ def load_opencv() -> Any:
     """
     try:
         import cv2
+
+        if int(cv2.__version__.partition(".")[0]) >= 5:
+            return cv2
     except ImportError:
-        cv2 = None
-    if cv2 is None or int(cv2.__version__.partition(".")[0]) < 5:
-        raise InputError("aligning needs OpenCV 5: pip install 'ttd-jax[align]'")
-    return cv2
+        pass
+    raise InputError("aligning needs OpenCV 5: pip install 'ttd-jax[align]'")
 
 
-def _pyramid(cv2: Any, *images: Gray) -> list[tuple[float, Gray, Gray]]:
+def _pyramid(cv2: Any, *images: Gray) -> list[tuple[float, np.ndarray, np.ndarray]]:
     """Both images at scales of 1, 1/2, 1/4, ..., fine to coarse, none larger than is worth it."""
     levels, scale, pair = [], 1.0, [cv2.GaussianBlur(image, (0, 0), 0.7) for image in images]
     while True:

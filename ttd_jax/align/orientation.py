@@ -10,7 +10,7 @@ from jaxtyping import Complex64, Float32
 _WEAK = 0.6  # share of the pixels whose gradient is at least half noise
 _SEARCHED = 512  # pixels of the longer side of what is searched
 _FARTHEST = 0.125  # of a side: how far a shift is looked for
-_CLEAR = 8.0  # standard deviations of the correlation by which a peak stands out
+_CLEAR = 6.0  # standard deviations of the correlation by which a peak stands out
 _BETTER = 2.0  # how much higher a suspected shift correlates than none
 _LEAST = 1.6  # pixels of what is searched
 

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,11 +36,13 @@ def overlap(
     finish: Callable[[Any], Any],
     ahead: int,
     keep_going: bool,
+    workers: int = 1,
 ) -> Iterator[Any]:
     """``finish(launch(read(item)))`` of every item, in order.
 
-    Items are pulled and read in one thread, up to ``ahead`` of them before they are needed. ``launch`` starts a
-    computation and returns at once; the next one is launched before the one before is finished and handed over.
+    Items are pulled in one thread and read in ``workers`` others, up to ``ahead`` of them before they are needed.
+    ``launch`` starts a computation and returns at once; the next one is launched before the one before is finished
+    and handed over.
 
     Args:
         items: Whatever ``read`` takes; pulled in the reading thread.
@@ -49,12 +51,15 @@ def overlap(
         finish: Third step, which waits for the computation.
         ahead: Items read in advance, at least 1.
         keep_going: Whether the error of an item takes its result's place; else it is raised there.
+        workers: Threads that read.
     """
     iterator = iter(items)
 
     def pull() -> Any:
         item = next(iterator, _END)
-        return _END if item is _END else _attempt(read, item)
+        if workers == 1 or item is _END:
+            return _END if item is _END else _attempt(read, item)
+        return pool.submit(_attempt, read, item)
 
     def hand_over(launched: Any) -> Any:
         index, outcome = launched
@@ -63,7 +68,10 @@ def overlap(
             raise _numbered(outcome, index)
         return outcome
 
-    with ThreadPoolExecutor(1, thread_name_prefix="ttd-jax-read") as reader:
+    with (
+        ThreadPoolExecutor(workers, thread_name_prefix="ttd-jax-read") as pool,
+        ThreadPoolExecutor(1, thread_name_prefix="ttd-jax-pull") as reader,
+    ):
         reading = deque(reader.submit(pull) for _ in range(ahead))
         launched: deque[tuple[int, Any]] = deque()
         broken: Exception | None = None  # what the iterator itself raised, after the items before it
@@ -72,6 +80,7 @@ def overlap(
             while broken is None:
                 try:
                     outcome = reading.popleft().result()
+                    outcome = outcome.result() if isinstance(outcome, Future) else outcome
                 except Exception as error:
                     broken = error
                     break

@@ -40,6 +40,7 @@ class Format:
         read: The picture, or an error of any kind.
         depth: The pixel type in which pixels of a type are stored.
         write: Writes (H, W) or (H, W, 3) pixels of that type; None for a format that is only read.
+        qualities: Whether ``write`` also takes ``quality``, from 1 to 100.
 
     Example:
         >>> register(Format(
@@ -62,7 +63,8 @@ class Format:
     declared: Callable[[Path], Declared]
     read: Callable[[Path], Picture]
     depth: Callable[[np.dtype], np.dtype]
-    write: Callable[[Path, np.ndarray, Metadata], None] | None = None
+    write: Callable[..., None] | None = None
+    qualities: bool = False
 
 
 _FORMATS: dict[str, Format] = {}

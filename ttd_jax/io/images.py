@@ -86,11 +86,11 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def check_writable(path: str | os.PathLike) -> Path:
-    """The path, if its ending names a format that can be written.
+def check_writable(path: str | os.PathLike, *, quality: int | None = None) -> Path:
+    """The path, if its ending names a format that can be written, in this quality if one is given.
 
     Raises:
-        InputError: It does not.
+        InputError: It does not, or the format has no quality, or the quality is not from 1 to 100.
     """
     path = Path(path)
     form = formats.by_suffix(path)
@@ -98,6 +98,10 @@ def check_writable(path: str | os.PathLike) -> Path:
         raise InputError(
             f"cannot write {path.name}: the name ends in one of {' '.join(formats.suffixes(writable=True))}"
         )
+    if quality is not None and not form.qualities:
+        raise InputError(f"a quality is for JPEG and WebP; {path.name} is written as {form.name}: leave it out")
+    if quality is not None and not 1 <= quality <= 100:
+        raise InputError(f"a quality is from 1 to 100; got {quality}")
     return path
 
 
@@ -109,7 +113,12 @@ def stored_dtype(path: str | os.PathLike, dtype: np.dtype | str) -> np.dtype:
 
 
 def write_image(
-    path: str | os.PathLike, image: np.ndarray, metadata: Metadata | None = None, overwrite: bool = False
+    path: str | os.PathLike,
+    image: np.ndarray,
+    metadata: Metadata | None = None,
+    overwrite: bool = False,
+    *,
+    quality: int | None = None,
 ) -> None:
     """Writes a picture whole or not at all.
 
@@ -119,12 +128,13 @@ def write_image(
             even and cast to what the format holds (``stored_dtype``).
         metadata: EXIF and ICC profile to keep; BMP holds neither.
         overwrite: Replace an existing file.
+        quality: 1 to 100, of JPEG and WebP; None for 95 and lossless.
 
     Raises:
         InputError: The file exists, its folder is missing or not writable, its ending is unknown, the array has
             another shape, or a pixel is not finite.
     """
-    path, metadata = check_writable(path), metadata or Metadata()
+    path, metadata = check_writable(path, quality=quality), metadata or Metadata()
     if image.shape[2:] == (1,):
         image = image[..., 0]
     if image.ndim != 2 and image.shape[2:] != (3,):
@@ -137,4 +147,4 @@ def write_image(
     form = formats.by_suffix(path)
     assert form is not None and form.write is not None  # as checked
     with atomic_file(path, overwrite) as temporary:
-        form.write(temporary, pixels, metadata)
+        form.write(temporary, pixels, metadata, **({} if quality is None else {"quality": quality}))

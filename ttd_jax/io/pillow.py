@@ -88,7 +88,9 @@ def _pixels(image: Image.Image, name: str) -> tuple[np.ndarray, list[str]]:
 
 
 def write(path: Path, pixels: np.ndarray, metadata: Metadata, **options: Any) -> None:
-    """A file of 8-bit pixels with EXIF and ICC profile."""
+    """A file of 8-bit pixels with EXIF and ICC profile; what is asked for by ``quality`` is lossy."""
+    if "quality" in options:
+        options.pop("lossless", None)
     exif, icc = metadata.exif or b"", metadata.icc_for(pixels)
     Image.fromarray(pixels).save(path, exif=exif, icc_profile=icc, **options)
 
@@ -103,7 +105,7 @@ def _is_webp(start: bytes) -> bool:
 
 def _format(name: str, suffixes: tuple[str, ...], owns: Any, writer: Any, formats: Sequence[str]) -> Format:
     look, get = partial(declared, formats=formats), partial(read, formats=formats)
-    return Format(name, suffixes, owns, look, get, eight_bits, writer)
+    return Format(name, suffixes, owns, look, get, eight_bits, writer, qualities=name in ("JPEG", "WebP"))
 
 
 JPEG = _format(
