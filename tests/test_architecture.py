@@ -196,7 +196,14 @@ def test_public_signatures():
     assert parameters(ttd_jax.Fuser)[:2] == ["backbone=None", "weighting='loss'"]
     assert parameters(ttd_jax.Fuser.compile) == ["self", "shape"]
     assert parameters(ttd_jax.Fuser.batch) == ["self", "stack"]
-    assert parameters(ttd_jax.Fuser.stream) == ["self", "items", "ahead=2", "errors='raise'", "workers=1"]
+    assert parameters(ttd_jax.Fuser.stream) == [
+        "self",
+        "items",
+        "ahead=2",
+        "errors='raise'",
+        "workers=1",
+        "temporal=0.0",
+    ]
     assert parameters(ttd_jax.StaticWeighting) == ["rule=None"]
     assert {"loss=None", "scale=None", "component=None", "space=None"} <= set(parameters(ttd_jax.LossWeighting))
     fields = ("image", "weights", "losses", "components", "report")

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from ttd_jax.engine.recent import Recent
 from ttd_jax.engine.report import known_facts, make_report, remarks_on
 from ttd_jax.engine.stack import Restored, Stack, check_shape, settle_rules, stack_batch, stack_sources
 from ttd_jax.engine.stream import Job, overlap
+from ttd_jax.engine.temporal import Steady
 from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
@@ -176,7 +177,13 @@ class Fuser:
         return self._finish(self._launch(self._read(sources)), explain)
 
     def stream(
-        self, items: Iterable[Any], *, ahead: int = 2, errors: OnError = "raise", workers: int = 1
+        self,
+        items: Iterable[Any],
+        *,
+        ahead: int = 2,
+        errors: OnError = "raise",
+        workers: int = 1,
+        temporal: float = 0.0,
     ) -> Iterator[FusionResult | Exception]:
         """Fuses one set after another, and reads the next ones and computes while the caller handles a result.
 
@@ -192,6 +199,9 @@ class Fuser:
                 itself is raised after the results before it.
 
             workers: Threads that read files; of more than one, as many sets are read in advance at least.
+
+            temporal: Share of the frame before in what weights add to the mean of the sources, for the frames of a
+                video; from 0, which keeps frames apart, to less than 1. Weights and losses stay those of each frame.
 
         Returns:
             An iterator over results, in the order of ``items``.
@@ -210,7 +220,8 @@ class Fuser:
                 f"ahead and workers are 1 or more and errors 'raise' or 'yield'; got {ahead!r}, {workers!r}, {errors!r}"
             )
         ahead = max(ahead, workers)
-        return overlap(items, self._read, self._launch, self._finish, ahead, errors == "yield", workers)
+        finish = partial(self._finish, steady=Steady(temporal)) if temporal else self._finish
+        return overlap(items, self._read, self._launch, finish, ahead, errors == "yield", workers)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.
@@ -282,9 +293,11 @@ class Fuser:
         job.fused = self._programs.run(job.stack)
         return job
 
-    def _finish(self, job: Job, explain: bool = False) -> FusionResult:
+    def _finish(self, job: Job, explain: bool = False, steady: Steady | None = None) -> FusionResult:
         stack = job.stack
         fused = stack.restore(job.fused)
+        if steady is not None:
+            fused = fused._replace(image=steady(stack.given, fused.image))
         if fused.losses is not None:
             self._weighting.check_losses(fused.losses)
         seconds = {"read": job.read, "fuse": time.perf_counter() - job.launched}

@@ -65,6 +65,7 @@ def check_sources(
     range: Range | Mapping[str, Range] | None = None,
     align: Align | None = None,
     frame: Frame = "crop",
+    suspect: bool = True,
 ) -> Sources:
     """Reads and checks sources.
 
@@ -75,6 +76,7 @@ def check_sources(
         align: The transforms by which sources are registered on the reference; None to take them as they are, and
             remark on those that seem to lie beside it.
         frame: What is shown of aligned sources: the common part, or the whole reference.
+        suspect: Whether to look for sources that lie beside the reference.
 
     Raises:
         InputError: Fewer than two sources, different sizes, a 16-bit source of 14 bits or less beside another depth,
@@ -115,7 +117,9 @@ def check_sources(
         shape=_common_shape(arrays),
         remarks=tuple(remarks),
     )
-    return _remark_on_shifts(checked) if align is None else _align(checked, align, frame)
+    if align is not None:
+        return _align(checked, align, frame)
+    return _remark_on_shifts(checked) if suspect else checked
 
 
 def _remark_on_shifts(sources: Sources) -> Sources:

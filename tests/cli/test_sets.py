@@ -86,7 +86,8 @@ def test_lists_of_sets(ttd_jax, checkpoint, night):
         ("a,b\n1.png,2\n1.png,3\n", "two sets called 1"),
         ('{"a": 1}\n', "every line is an object of texts"),
         ('{"a": "1"\n', "cannot be read"),
-        ("a,b\n,\n", "lists no complete set"),
+        ("a,b\n1,\n", "name two columns or more"),
+        ('{"a": "1", "b": ""}\n', "lists no complete set"),
     ],
 )
 def test_lists_that_are_none(night, text, words):

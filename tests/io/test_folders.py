@@ -66,5 +66,5 @@ def test_no_stem_in_common(folders):
         match_stems([a, b])
     assert str(caught.value) == (
         f"no image name is in all of {a}, {b}: sources of one set have the same name without ending "
-        "(found IR_1, IR_2, VIS_1, ...)"
+        "(found IR_1, IR_2, VIS_1, ...), or are told by --pair or --manifest"
     )

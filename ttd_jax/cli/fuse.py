@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ttd_jax.cli import folders, runtime
+from ttd_jax.cli import folders, runtime, video
 from ttd_jax.errors import InputError
 
 _LONG = 20_000_000  # pixels of all sources
@@ -19,6 +19,7 @@ _EPILOG = """examples:
   ttd-jax fuse under.tif normal.tif over.tif -o fused.tif
   ttd-jax fuse normal.jpg under.jpg over.jpg -o fused.jpg --align
   ttd-jax fuse visible=vis_folder infrared=ir_folder -o fused_folder
+  ttd-jax fuse visible=day.mp4 infrared=thermal.mp4 -o fused.mp4 --temporal 0.8
   ttd-jax fuse --pair 'visible=night/vis_{}.png' 'infrared=night/ir_{}.png' -o fused_folder --skip-existing
 """
 
@@ -34,6 +35,7 @@ def add_parser(subparsers: Any) -> None:
     )
     add_sources(parser, least="*")
     folders.add_arguments(parser)
+    video.add_arguments(parser)
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
     runtime.add_fusion_arguments(parser)
     runtime.add_reading_arguments(parser)
@@ -82,6 +84,9 @@ def run(options: argparse.Namespace) -> int:
     if inside:
         return folders.run_folders(options, sources, paths)
     folders.refuse_arguments(options)
+    if video.are_videos(paths):
+        return video.run(options, sources, paths)
+    video.refuse_arguments(options)
     return _run_files(options, sources, paths)
 
 
