@@ -44,6 +44,16 @@ def check_rule(rule: Any) -> None:
         raise InputError(f"static rules are {', '.join(choices(Rule))}; got {rule!r}")
 
 
+def check_share(name: str, value: float) -> None:
+    """Refuses what is no share of at least 0 and less than 1.
+
+    Raises:
+        InputError: It is none.
+    """
+    if not 0 <= value < 1:
+        raise InputError(f"{name} is a number of at least 0 and less than 1; got {value:g}")
+
+
 def check_choice(name: str, value: Any, options: Any) -> None:
     """Refuses a value that is not among the choices.
 

@@ -73,7 +73,7 @@ def test_two_videos_become_one(ttd_jax, place):
     expected = Fuser("pyramid", weighting="static")
     for frame, *both in zip(video.frames(), *(source.frames() for source in sources), strict=True):
         image = expected([one.pixels for one in both]).image
-        assert np.abs(frame.pixels.astype(float) - image).mean() < 3  # what the encoder loses
+        assert np.abs(frame.pixels.astype(float) - image).mean() < 4.5  # what the encoder loses
 
 
 def test_ten_bits_stay_ten(ttd_jax, place):

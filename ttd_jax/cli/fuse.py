@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ttd_jax.cli import folders, runtime, video
+from ttd_jax.cli import folders, runtime, video, volumes
 from ttd_jax.errors import InputError
 
 _LONG = 20_000_000  # pixels of all sources
@@ -20,6 +20,7 @@ _EPILOG = """examples:
   ttd-jax fuse normal.jpg under.jpg over.jpg -o fused.jpg --align
   ttd-jax fuse visible=vis_folder infrared=ir_folder -o fused_folder
   ttd-jax fuse visible=day.mp4 infrared=thermal.mp4 -o fused.mp4 --temporal 0.8
+  ttd-jax fuse mri=series_folder pet=pet.nii.gz -o fused.nii.gz --colormap pet=hot --overview fused.png
   ttd-jax fuse --pair 'visible=night/vis_{}.png' 'infrared=night/ir_{}.png' -o fused_folder --skip-existing
 """
 
@@ -36,6 +37,7 @@ def add_parser(subparsers: Any) -> None:
     add_sources(parser, least="*")
     folders.add_arguments(parser)
     video.add_arguments(parser)
+    volumes.add_arguments(parser)
     parser.add_argument("-o", "--output", required=True, metavar="OUT", help="file to write, or folder for folders")
     runtime.add_fusion_arguments(parser)
     runtime.add_reading_arguments(parser)
@@ -74,6 +76,11 @@ def run(options: argparse.Namespace) -> int:
         raise InputError("fusion takes two sources or more; got none: name images, folders, --pair or --manifest")
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
+    if len(paths) > 1 and volumes.are_volumes(paths):
+        folders.refuse_arguments(options)
+        video.refuse_arguments(options)
+        return volumes.run(options, sources, paths)
+    volumes.refuse_arguments(options)
     inside = [path for path in paths if os.path.isdir(path)]  # false where no folder can have this name
     if inside and len(inside) < len(paths):
         files = [str(path) for path in paths if path not in inside]

@@ -66,6 +66,13 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         "--range mri=0 4095 for one source; can come repeatedly",
     )
     parser.add_argument(
+        "--window",
+        nargs=2,
+        action="append",
+        metavar=("CENTER", "WIDTH"),
+        help="a range as radiologists tell it: --window 40 400, --window ct=40 400; in place of --range",
+    )
+    parser.add_argument(
         "--max-pixels", type=int, metavar="N", help="read pictures of up to N pixels (default: 178956970)"
     )
 
@@ -97,14 +104,21 @@ def settle_reading(options: argparse.Namespace) -> Any:
     if options.max_pixels is not None:
         os.environ["TTD_JAX_MAX_PIXELS"] = str(options.max_pixels)
     found: dict[str, tuple[float, float]] = {}
-    for first, second in options.range or ():
+    given = [("--range", "0 4095 or mri=0 4095", *one) for one in options.range or ()]
+    given += [("--window", "40 400 or ct=40 400", *one) for one in options.window or ()]
+    for name, example, first, second in given:
         source, _, low = first.rpartition("=")
         try:
             limits = float(low), float(second)
         except ValueError:
-            raise InputError(f"--range takes two numbers, such as 0 4095 or mri=0 4095; got {first} {second}") from None
+            raise InputError(f"{name} takes two numbers, such as {example}; got {first} {second}") from None
         if source in found or (found and "" in {source, *found}):
-            raise InputError("give --range once for all sources, or once for each of some")
+            raise InputError(f"give {name} once for all sources, or once for each of some")
+        if name == "--window":
+            center, width = limits
+            if not width > 0:
+                raise InputError(f"a window has a center and a width above 0; got {center:g} and {width:g}")
+            limits = center - width / 2, center + width / 2
         found[source] = limits
     return found.get("", found or None)
 

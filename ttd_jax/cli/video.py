@@ -13,6 +13,7 @@ from typing import Any
 from ttd_jax.cli import runtime
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
+from ttd_jax.options import check_share
 
 _ENDED_EARLY = 0.98  # of the frames that a file says it has
 
@@ -57,7 +58,6 @@ def refuse_arguments(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     """Fuses videos; returns the exit code: 1 where a part of them could not be read."""
     from ttd_jax.cli.fuse import refuse_clashes, refuse_existing
-    from ttd_jax.engine.temporal import Steady
     from ttd_jax.inputs import REFERENCES
     from ttd_jax.io.atomic import atomic_file, check_output
     from ttd_jax.io.video import SUFFIXES, Writer, is_video, open_video
@@ -72,7 +72,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
         raise InputError(f"the result of videos is a video ({' '.join(SUFFIXES)}); got {output.name}")
     check_output(output, overwrite=True)
     refuse_clashes([output], paths)
-    Steady(options.temporal or 0.0)
+    check_share("temporal", options.temporal or 0.0)
     videos = [open_video(path) for path in paths]
     _check_alike(videos)
     roles = list(sources) if isinstance(sources, dict) else None

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from ttd_jax.errors import InputError
+from ttd_jax.options import check_share
 
 _SIDE = 5  # of the windows in which frames are compared
 _STEADY = 3.0  # standard deviations of a change that may be noise
@@ -43,8 +43,7 @@ class Steady:
     _added: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self):
-        if not 0 <= self.amount < 1:
-            raise InputError(f"temporal is a number of at least 0 and less than 1; got {self.amount:g}")
+        check_share("temporal", self.amount)
 
     def __call__(
         self, sources: Float[np.ndarray, "M H W C"], fused: Float[np.ndarray, "H W *D"]

@@ -1,0 +1,194 @@
+"""Volumes: series and files made by pydicom and nibabel, fused on one grid, and read back by those."""
+
+import sys
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+from ttd_jax.errors import InputError
+from ttd_jax.io.dicom import read_dicom
+from ttd_jax.io.nifti import read_nifti
+from ttd_jax.io.volumes import Volume, apply_colormap, onto_grid, overview
+
+FAST = ["--backbone", "pyramid", "--weighting", "static"]
+SHAPE, STEP, SPACING = (6, 20, 24), 3.0, (1.5, 1.25)
+
+
+def ball(shape=SHAPE) -> np.ndarray:
+    z, y, x = np.mgrid[: shape[0], : shape[1], : shape[2]]
+    return 1000 * np.exp(-(((z - 3) / 2) ** 2 + ((y - 9) / 5) ** 2 + ((x - 11) / 6) ** 2))
+
+
+def write_series(folder, values, *, slope=2.0, intercept=-100.0, name="Doe^Jane", across=(1, 0, 0, 0, 1, 0), **odd):
+    """A series in shuffled files, its slices 3 mm apart."""
+    Path(folder).mkdir()
+    series, study = generate_uid(), generate_uid()
+    normal = np.cross(across[:3], across[3:])
+    for index in np.random.default_rng(0).permutation(len(values)):
+        found = pydicom.Dataset()
+        found.SOPClassUID, found.SOPInstanceUID = CTImageStorage, generate_uid()
+        found.SeriesInstanceUID, found.StudyInstanceUID = series, study
+        found.PatientName, found.PatientID, found.PatientBirthDate = name, "4711", "19700101"
+        found.ImagePositionPatient = [*(np.array([-10.0, -20, 5]) + STEP * index * normal)]
+        found.ImageOrientationPatient, found.PixelSpacing = list(across), list(SPACING)
+        found.RescaleSlope, found.RescaleIntercept = slope, intercept
+        found.WindowCenter, found.WindowWidth = [450.5, 50], [1001, 100]
+        found.Rows, found.Columns = values.shape[1:]
+        found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
+        found.BitsAllocated, found.BitsStored, found.HighBit = 16, 12, 11
+        found.PixelData = np.rint((values[index] - intercept) / slope).astype("<u2").tobytes()
+        for keyword, value in odd.get(f"slice_{index}", {}).items():
+            setattr(found, keyword, value)
+        found.file_meta = pydicom.dataset.FileMetaDataset()
+        found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        file = f"{folder}/{(7 * index) % 100:03d}.dcm"
+        pydicom.dcmwrite(file, found, enforce_file_format=True)
+
+
+def write_nii(path, values, affine=None, code=1):
+    image = nibabel.Nifti1Image(values.T.astype(np.float32), np.eye(4) if affine is None else affine)
+    image.set_sform(image.affine, code=code)
+    image.set_qform(image.affine if code else None, code=code)
+    nibabel.save(image, path)
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_slices_are_put_in_order_and_rescaled(place):
+    write_series("mri", ball())
+    volume = read_dicom(Path("mri"))
+    np.testing.assert_allclose(volume.values, ball(), atol=1.01)  # half a step of 2
+    assert volume.spacing == (3, 1.5, 1.25)
+    assert volume.window == (-50, 950)
+    np.testing.assert_allclose(volume.grid @ [1, 2, 3, 1], [-10 + 1.25, -20 + 3, 5 + 9, 1])
+
+
+def test_a_series_and_a_file_on_another_grid_become_a_series(ttd_jax, place):
+    write_series("mri", ball())
+    fine = np.kron(ball(), np.ones((2, 1, 1)))  # slices of half the distance
+    affine = np.diag([-1.25, -1.5, 1.5, 1])
+    affine[:3, 3] = [10, 20, 5 - 0.75]
+    write_nii("pet.nii.gz", fine, affine)
+    arguments = ["fuse", "mri=mri", "pet=pet.nii.gz", "--window", "pet=500", "1000", *FAST]
+    refused = ttd_jax(*arguments, "-o", "out")
+    assert refused.code == 2 and "pass --patient keep or --patient remove" in refused.err and not Path("out").exists()
+    done = ttd_jax(*arguments, "-o", "out", "--patient", "keep", "--overview", "look.png")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("out: 2 volumes, 24 x 20 x 6 voxels of 1.25 x 1.5 x 3 mm, grey, ")
+    back, source = read_dicom(Path("out")), read_dicom(Path("mri"))
+    np.testing.assert_allclose(back.grid, source.grid, atol=1e-5)
+    assert np.corrcoef(back.values.ravel(), source.values.ravel())[0, 1] > 0.98
+    assert back.values.min() >= -50.01 and back.values.max() <= 950.01
+    assert back.header.PatientName == "Doe^Jane"
+    assert back.header.SeriesInstanceUID != source.header.SeriesInstanceUID
+    assert back.header.StudyInstanceUID == source.header.StudyInstanceUID
+    done = ttd_jax(*arguments, "-o", "anonymous", "--patient", "remove", "--colormap", "pet=hot")
+    found = [pydicom.dcmread(path) for path in sorted(Path("anonymous").iterdir())]
+    text = " ".join(str(one) for one in found)
+    assert done.code == 0 and len({one.SOPInstanceUID for one in found}) == 6
+    assert "Doe" not in text and "4711" not in text and "19700101" not in text
+    assert source.header.StudyInstanceUID not in text
+    assert found[3].pixel_array.shape == (20, 24, 3) and np.ptp(found[3].pixel_array, axis=-1).max() > 50
+
+
+def test_a_file_comes_back_where_it_was(ttd_jax, place):
+    affine = np.array([[0, -2.0, 0, 7], [1.5, 0, 0, -3], [0, 0, 4, 11], [0, 0, 0, 1]])
+    write_nii("a.nii", ball(), affine)
+    write_nii("b.nii", 0.5 * ball() + 3, affine)
+    done = ttd_jax("fuse", "a.nii", "b.nii", "-o", "out.nii.gz", *FAST)
+    assert done.code == 0 and "says no window: shown from its least value" in done.err
+    back = nibabel.load("out.nii.gz")
+    np.testing.assert_allclose(back.affine, affine, atol=1e-6)
+    assert back.shape == SHAPE[::-1] and 700 < np.asarray(back.dataobj).max() <= 1000.01
+    done = ttd_jax("fuse", "mri=a.nii", "pet=b.nii", "-o", "rgb.nii", "--colormap", "pet=cool", *FAST)
+    assert done.code == 0 and nibabel.load("rgb.nii").get_data_dtype().names == ("R", "G", "B")
+
+
+def test_resampling_is_nibabels(place):
+    processing = pytest.importorskip("nibabel.processing")
+    target = nibabel.Nifti1Image(np.zeros((24, 20, 6), np.float32), np.diag([1, 1, 1, 1.0]))
+    moving = nibabel.Nifti1Image(
+        ball().T.astype(np.float32), np.array([[1.1, 0.1, 0, 1], [-0.1, 1, 0, 1], [0, 0, 0.9, 0], [0, 0, 0, 1]])
+    )
+    expected = np.asarray(processing.resample_from_to(moving, target, order=1).dataobj)
+    ours = onto_grid(
+        Volume(ball().astype(np.float32), moving.affine), Volume(np.zeros(SHAPE, np.float32), np.eye(4)), "b"
+    )
+    np.testing.assert_allclose(ours.T[3:-3, 3:-3, 1:-1], expected[3:-3, 3:-3, 1:-1], atol=1e-2)
+    far = np.eye(4)
+    far[0, 3] = 1000
+    with pytest.raises(InputError, match=r"far covers 0.0% of the reference"):
+        onto_grid(Volume(ball().astype(np.float32), far), Volume(np.zeros(SHAPE, np.float32), np.eye(4)), "far")
+
+
+@pytest.mark.parametrize(
+    "odd, words",
+    [
+        ({"slice_2": {"ImagePositionPatient": [-10, -20, 5 + STEP]}}, "lie at one place"),
+        ({"slice_2": {"ImagePositionPatient": [-10, -20, 5 + 7 * STEP]}}, "is missing between"),
+        ({"slice_2": {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}}, "different orientations"),
+        ({"slice_2": {"Rows": 10}}, "slices of a series have one size"),
+        ({"slice_2": {"SeriesInstanceUID": "1.2.3"}}, "holds several series"),
+        ({"slice_2": {"NumberOfFrames": 4}}, "several frames or colours"),
+        ({"slice_2": {"PixelData": b"1234"}}, "cannot be read"),
+    ],
+)
+def test_series_that_are_none(ttd_jax, place, odd, words):
+    write_series("a", ball(), **odd)
+    write_series("b", ball())
+    done = ttd_jax("fuse", "mri=b", "pet=a", "-o", "out", "--patient", "keep")
+    assert done.code == 2 and words in done.err and len(done.err.splitlines()) == 1 and not Path("out").exists()
+
+
+def test_other_mistakes(ttd_jax, place):
+    write_nii("a.nii", ball())
+    write_nii("no.nii", ball(), code=0)
+    write_nii("flat.nii", np.zeros(SHAPE))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((4, 4, 4, 3), np.float32), np.eye(4)), "four.nii")
+    Path("bad.nii").write_bytes(Path("a.nii").read_bytes()[:400])
+    Path("x.png").touch()
+    for other, words in {
+        "no.nii": "does not say where its voxels are (no affine)",
+        "four.nii": "expected one grey volume",
+        "bad.nii": "damaged, truncated or no NIfTI",
+        "flat.nii": "has one value only",
+        "x.png": "volumes go together with volumes",
+        "gone.nii": "cannot read gone.nii",
+    }.items():
+        done = ttd_jax("fuse", "a.nii", other, "-o", "out.nii")
+        assert done.code == 2 and words in done.err and len(done.err.splitlines()) == 1
+    done = ttd_jax("fuse", "a.nii", "flat.nii", "-o", "out.png")
+    assert "a folder for DICOM, or .nii" in done.err
+    done = ttd_jax("fuse", "mri=a.nii", "pet=flat.nii", "-o", "out.nii", "--colormap", "pet=grey")
+    assert "a name of hot, cool, rainbow" in done.err
+    assert "--patient is for volumes" in ttd_jax("fuse", "x.png", "x.png", "-o", "y.png", "--patient", "keep").err
+    assert not Path("out.nii").exists()
+
+
+def test_without_the_extra_it_is_named(ttd_jax, place, monkeypatch):
+    write_nii("a.nii", ball())
+    monkeypatch.setitem(sys.modules, "nibabel", None)
+    assert "pip install 'ttd-jax[medical]'" in ttd_jax("fuse", "a.nii", "a.nii", "-o", "b.nii").err
+
+
+def test_colours_and_overview():
+    with pytest.raises(InputError, match="colour maps are"):
+        apply_colormap(np.zeros(3), "jet")
+    shown = overview(np.zeros((6, 20, 24, 3), np.float32), (3.0, 1.5, 1.5))
+    assert shown.shape == (20, 24 + 24 + 20, 3)
+
+
+def test_a_file_is_read_in_the_order_of_dicom(place):
+    affine = np.diag([2.0, 3, 4, 1])
+    write_nii("a.nii", ball(), affine)
+    volume = read_nifti(Path("a.nii"))
+    np.testing.assert_allclose(volume.values, ball(), rtol=1e-5)
+    np.testing.assert_allclose(volume.grid, np.diag([-2.0, -3, 4, 1]))
