@@ -76,6 +76,8 @@ def scikit_image(reference: np.ndarray, source: np.ndarray) -> np.ndarray | None
             orb.detect_and_extract(image)
         except RuntimeError:
             return None
+        if not len(orb.keypoints):
+            return None
         found.append(orb)
     matches = feature.match_descriptors(found[0].descriptors, found[1].descriptors, cross_check=True)
     if len(matches) < 6:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ttd_jax.cli import folders, runtime, video, volumes
+from ttd_jax.cli import folders, runtime, stack, video, volumes
 from ttd_jax.errors import InputError
 
 _LONG = 20_000_000  # pixels of all sources
@@ -21,6 +21,7 @@ _EPILOG = """examples:
   ttd-jax fuse visible=vis_folder infrared=ir_folder -o fused_folder
   ttd-jax fuse visible=day.mp4 infrared=thermal.mp4 -o fused.mp4 --temporal 0.8
   ttd-jax fuse mri=series_folder pet=pet.nii.gz -o fused.nii.gz --colormap pet=hot --overview fused.png
+  ttd-jax fuse stack_folder --stack --align -o sharp.tif --depth depth.png
   ttd-jax fuse --pair 'visible=night/vis_{}.png' 'infrared=night/ir_{}.png' -o fused_folder --skip-existing
 """
 
@@ -35,6 +36,7 @@ def add_parser(subparsers: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_sources(parser, least="*")
+    stack.add_arguments(parser)
     folders.add_arguments(parser)
     video.add_arguments(parser)
     volumes.add_arguments(parser)
@@ -74,6 +76,10 @@ def run(options: argparse.Namespace) -> int:
         return folders.run_lists(options)
     if not options.sources:
         raise InputError("fusion takes two sources or more; got none: name images, folders, --pair or --manifest")
+    if options.stack:
+        folders.refuse_arguments(options)
+        return stack.run(options)
+    stack.refuse_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
     if len(paths) > 1 and volumes.are_volumes(paths):

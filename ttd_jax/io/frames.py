@@ -1,0 +1,105 @@
+"""The frames of a long stack: files, folders and the pages of TIFF, read one at a time and kept in a file."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from ttd_jax.errors import InputError
+from ttd_jax.io import formats
+from ttd_jax.io.images import Picture, read_image
+from ttd_jax.io.limits import Declared, check_declared
+from ttd_jax.io.metadata import Metadata
+
+MOST_FRAMES = 200
+
+
+def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
+    """Names and pictures, in order: of files, of the images in folders by name, and of all pages of TIFF files.
+
+    Raises:
+        InputError: A file cannot be read, a folder has no images, or a TIFF is no plain stack.
+    """
+    for path in paths:
+        if path.is_dir():
+            inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in formats.suffixes() and p.name[0] != "."]
+            if not inside:
+                raise InputError(f"{path} holds no images ({' '.join(formats.suffixes())})")
+            yield from read_frames(inside)
+        elif path.suffix.lower() in (".tif", ".tiff") and (pages := _pages(path)) > 1:
+            yield from _read_pages(path, pages)
+        else:
+            yield path.name, read_image(path)
+
+
+def _pages(path: Path) -> int:
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            return len(tiff.series[0].pages)
+    except Exception:  # what is wrong with it is told when it is read
+        return 1
+
+
+def _read_pages(path: Path, count: int) -> Iterator[tuple[str, Picture]]:
+    with tifffile.TiffFile(path) as tiff:
+        series = tiff.series[0]
+        shape = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1}
+        if len([axis for axis in shape if axis not in "YXS"]) > 1 or shape.get("S", 3) not in (3, 4):
+            raise InputError(f"{path} has the axes {series.axes} of {series.shape}: expected one stack of grey or RGB")
+        for index in range(count):
+            page = series.pages[index]
+            if page is None:
+                raise InputError(f"page {index + 1} of {path} is missing")
+            first = page.keyframe
+            check_declared(path, Declared(first.imagelength, first.imagewidth, first.samplesperpixel, 2))
+            try:
+                pixels = page.asarray()
+            except Exception as error:  # every codec has its own kinds
+                reason = f"page {index + 1} of {path} is damaged or truncated: {str(error).splitlines()[0][:200]}"
+                raise InputError(reason) from None
+            yield f"{path.name} page {index + 1}", Picture(pixels, Metadata())
+
+
+class Frames:
+    """Frames of one size and type in a temporary file, which is read by windows.
+
+    Attributes:
+        names: What each is called.
+        pixels: (M, H, W) or (M, H, W, 3), in a file.
+    """
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self._file = tempfile.TemporaryFile(prefix="ttd-jax-")
+        self._shape: tuple[int, ...] = ()
+        self._dtype = np.dtype("uint8")
+
+    def add(self, name: str, pixels: np.ndarray) -> None:
+        """Adds a frame.
+
+        Raises:
+            InputError: It has another size, type or number of channels than the first, or there are too many.
+        """
+        if not self.names:
+            self._shape, self._dtype = pixels.shape, pixels.dtype
+        if (pixels.shape, pixels.dtype) != (self._shape, self._dtype):
+            raise InputError(
+                f"frames of a stack are alike; {self.names[0]} is {self._shape} {self._dtype}, {name} {pixels.shape} "
+                f"{pixels.dtype}"
+            )
+        if len(self.names) == MOST_FRAMES:
+            raise InputError(f"a stack has up to {MOST_FRAMES} frames; got more: fuse parts of it")
+        self.names.append(name)
+        self._file.write(np.ascontiguousarray(pixels).tobytes())
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """All frames, in the file."""
+        self._file.flush()
+        return np.memmap(self._file, self._dtype, "r", shape=(len(self.names), *self._shape))
+
+    def close(self) -> None:
+        """Removes the file."""
+        self._file.close()
