@@ -20,7 +20,7 @@ from ttd_jax.options import Platform, choices
 
 def export_fuser(
     fuser: Fuser,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     sources: int = 2,
     channels: int = 1,

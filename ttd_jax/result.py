@@ -41,10 +41,10 @@ class FusionResult:
     static: np.ndarray | None = field(default=None, repr=False)
     bands: Any = field(default=None, repr=False)
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.image, dtype=dtype, copy=copy)
 
-    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Writes the image; the file name's ending is its format.
 
         Args:

@@ -76,7 +76,7 @@ class RuleModel(NetworkModel):
 
     rule: Rule = "sum"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_rule(self.rule)
 
     @property

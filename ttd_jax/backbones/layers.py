@@ -1,6 +1,7 @@
 """Building blocks shared by the backbones, with PyTorch's defaults and channels last."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -47,7 +48,7 @@ def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Array | None = None) -
     body = blocks[0].clone(parent=None)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[block.variables["params"] for block in blocks])
 
-    def step(y, block):
+    def step(y: Array, block: Any) -> tuple[Array, None]:
         params, argument = block
         return body.apply({"params": params}, y, *([] if each is None else [argument])), None
 
@@ -217,7 +218,7 @@ def channel_attention(
         return jax.vmap(lambda image: channel_attention(image, qkv, temperature, project))(x)
     channels = len(project)
 
-    def accumulate(carry, inside, strip):
+    def accumulate(carry: Any, inside: Array, strip: Array) -> tuple[Any, Any]:
         product, q_squares, k_squares = carry
         q, k, v = jnp.split(qkv(strip), 3, axis=-1)
         q, k = jnp.where(inside, q, 0), jnp.where(inside, k, 0)

@@ -78,7 +78,7 @@ class Spec:
     parameters: bool = True
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "recipes", _completed(self.recipes))
         if self.abstract is OPEN:
             object.__setattr__(self, "abstract", partial(shapes_of, channels=self.channels))
@@ -117,7 +117,7 @@ class Backbone:
     recipes: Mapping[str, LossWeighting] = OPEN
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "recipes", self.spec.recipes if self.recipes is OPEN else _completed(self.recipes))
 
     @property

@@ -26,7 +26,13 @@ metrics` lists metrics, variants and conventions. Exit code 1 if an image failed
 class _NameLast(argparse.Action):
     """Gives the name to the ``--fused`` before it."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         folders = namespace.fused or []
         names = getattr(namespace, self.dest)
         if len(folders) == 0:

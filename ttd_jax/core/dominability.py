@@ -102,7 +102,7 @@ def _only(stack: PyTree) -> PyTree:
 def _replace_others(stack: PyTree, m: Array, partner: PyTree | None) -> PyTree:
     """The stack with all but entry ``m`` replaced by ``partner``, or by entry ``m`` itself."""
 
-    def replace(leaf, other):
+    def replace(leaf: Array, other: Array) -> Array:
         return jnp.broadcast_to(other, leaf.shape).at[m].set(leaf[m])
 
     return jax.tree.map(replace, stack, jax.tree.map(lambda leaf: leaf[m], stack) if partner is None else partner)

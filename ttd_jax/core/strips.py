@@ -62,7 +62,7 @@ def sum_in_strips(
     if height <= window:
         return sums(sources, jnp.ones(height, bool))
 
-    def add(total: PyTree, first: Array, new: Array) -> tuple[PyTree, tuple]:
+    def add(total: PyTree, first: Array, new: Array) -> tuple[PyTree, tuple[()]]:
         top = jnp.clip(first - halo, 0, height - window)
         row = top + jnp.arange(window)
         part = sums(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1), (row >= new) & (row < first + rows))

@@ -157,7 +157,7 @@ def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh:
     One function for all shapes would be simpler, but jax keeps what it compiles as long as the function lives.
     """
 
-    def fuse(variables, weighting, stack, colored):
+    def fuse(variables: Variables, weighting: Weighting, stack: Array, colored: Any) -> Fused:
         if len(shape) == 4:
             return fuse_pixels(model, variables, weighting, stack, colored, rule=rule)
         return fuse_pixels_batch(model, variables, weighting, stack, colored, rule=rule, mesh=mesh)

@@ -147,7 +147,9 @@ def settle_rules(backbone: Backbone, color: Color, colored: Sequence[bool], *, c
     return rule, program_rule(rule, color, wide=wide)
 
 
-def _stack(pixels, order, colored, like: Sources, backbone: Backbone, color: Color) -> Stack:
+def _stack(
+    pixels: np.ndarray, order: Sequence[int], colored: tuple[bool, ...], like: Sources, backbone: Backbone, color: Color
+) -> Stack:
     rule, program = settle_rules(backbone, color, colored, channels=pixels.shape[-1])
     return Stack(pixels, tuple(order), colored, rule, program, color, like)
 

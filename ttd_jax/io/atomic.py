@@ -16,7 +16,7 @@ from ttd_jax.errors import InputError
 _LEFT = re.compile(r"\..{0,32}-[0-9a-f]{8}-(\d+)-[a-z0-9_]{8}(\.\w+)?")
 
 
-def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
+def check_output(path: str | os.PathLike[str], overwrite: bool = False) -> Path:
     """The path, if something may be written there.
 
     Raises:
@@ -47,7 +47,7 @@ def _exists(path: Path) -> bool:
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+def atomic_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
     """A temporary path to write to, renamed to ``path`` on success and removed on failure."""
     path = check_output(path, overwrite)
     if path.is_dir():
@@ -64,7 +64,7 @@ def atomic_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Pa
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder to fill, renamed to ``path`` on success and removed on failure.
 
     With ``overwrite`` an existing folder is moved aside first and removed once the new one is in place.

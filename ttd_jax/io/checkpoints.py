@@ -41,7 +41,7 @@ _MOST_FOLDERS, _MOST_FILES = 1000, 10_000
 
 
 def save_checkpoint(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     variables: Mapping[str, Any],
     manifest: Mapping[str, Any],
     overwrite: bool = False,
@@ -77,7 +77,7 @@ def save_checkpoint(
     return written
 
 
-def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The manifest of a checkpoint folder.
 
     Raises:
@@ -127,7 +127,7 @@ def _check_fields(manifest: dict[str, Any]) -> None:
                 raise TypeError(f"option {shown(option)} is larger than {_LARGEST_OPTION}")
 
 
-def load_variables(path: str | os.PathLike, abstract: Mapping[str, Any]) -> dict[str, Any]:
+def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a checkpoint folder, checked against the tree the backbone expects.
 
     Args:

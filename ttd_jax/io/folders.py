@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import formats
+from ttd_jax.io import formats
 
 
 class FileSets(NamedTuple):
@@ -21,7 +21,7 @@ class FileSets(NamedTuple):
     incomplete: dict[str, list[Path]]
 
 
-def match_stems(folders: Sequence[str | os.PathLike]) -> FileSets:
+def match_stems(folders: Sequence[str | os.PathLike[str]]) -> FileSets:
     """Matches the images of several folders by their names without endings.
 
     Raises:

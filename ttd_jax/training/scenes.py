@@ -6,7 +6,7 @@ tissue of its own.
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -48,7 +48,7 @@ def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarra
     return photographs
 
 
-def load_radiance(path: str | os.PathLike) -> list[Float[np.ndarray, "H W"]]:
+def load_radiance(path: str | os.PathLike[str]) -> list[Float[np.ndarray, "H W"]]:
     """Luminance of linear radiance maps, a NumPy archive of arrays ``(H, W, 3)`` such as panoramas of Poly Haven.
 
     Raises:
@@ -150,7 +150,7 @@ def dead_leaves(rng: np.random.Generator, size: int) -> Scene:
     return Scene(np.clip(image, 0, 1).astype(np.float32), regions)
 
 
-def _leaf(rng: np.random.Generator, size: int, radius: float):
+def _leaf(rng: np.random.Generator, size: int, radius: float) -> tuple[tuple[slice, slice], Any]:
     """A box of the image, and within it the coordinate along the leaf and how far each pixel is inside, 0 to 1."""
     center = rng.uniform(0, size, 2)
     first = np.maximum(center - radius - 2, 0).astype(int)

@@ -1,5 +1,6 @@
 """One optimisation step: test-time dynamic fusion of one set of every task, the objective and its gradient."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -123,13 +124,13 @@ def make_optimizer(plan: Plan) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
-def make_step(model: FusionModel, plan: Plan):
+def make_step(model: FusionModel, plan: Plan) -> Callable[[Trained, Batch], tuple[Trained, Any]]:
     """A compiled function (state, batch) → (state, log)."""
     optimizer = make_optimizer(plan)
     gradient = jax.grad(partial(objective, model), has_aux=True)
 
     @jax.jit
-    def step(state: Trained, batch: Batch):
+    def step(state: Trained, batch: Batch) -> tuple[Trained, Any]:
         slope, log = gradient(state.parameters, batch, plan=plan)
         updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
         return Trained(optax.apply_updates(state.parameters, updates), optimizer_state), log
@@ -137,6 +138,6 @@ def make_step(model: FusionModel, plan: Plan):
     return step
 
 
-def make_judge(model: FusionModel, plan: Plan):
+def make_judge(model: FusionModel, plan: Plan) -> Callable[[Any, Batch], Array]:
     """A compiled function (parameters, batch) → objective."""
     return jax.jit(lambda parameters, batch: objective(model, parameters, batch, plan)[0])

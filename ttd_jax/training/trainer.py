@@ -41,7 +41,7 @@ from ttd_jax.training.step import (
 SCENE_SIZE = 256
 
 
-def train(plan: Plan, output: str | os.PathLike, *, resume: bool = False, save_every: int = 50) -> Path:
+def train(plan: Plan, output: str | os.PathLike[str], *, resume: bool = False, save_every: int = 50) -> Path:
     """Trains BandNet and writes its checkpoint.
 
     With a guard set, the parameters that are kept are those of the saved step that did best on it.
