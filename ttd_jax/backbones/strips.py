@@ -57,7 +57,7 @@ def scan_strips(step: Callable[..., tuple[Any, Any]], carry: Any, *padded: Array
         return step(carry, jnp.ones((height, 1, 1), bool), *padded)
     rows = min(height, rows_of_strip(padded[0].shape[1]))
 
-    def strip_at(carry: Any, first: Array, new: Array) -> tuple[Any, Any]:
+    def strip_at(carry: Any, first: Any, new: Any) -> tuple[Any, Any]:
         inside = (first + jnp.arange(rows) >= new)[:, None, None]
         strips = [jax.lax.dynamic_slice_in_dim(maps, first, rows + maps.shape[0] - height, axis=0) for maps in padded]
         return step(carry, inside, *strips)

@@ -127,7 +127,7 @@ def _in_strips(block: Callable[[Array], Array], reach: int, then: Callable[[Arra
     count = -(-height // _rows_of_strip(width, reach))
     rows = -(-height // count)
 
-    def strip(carry: Any, first: Array, new: Array) -> tuple[Any, Array]:
+    def strip(carry: Any, first: Any, new: Any) -> tuple[Any, Array]:
         start = jnp.clip(first - reach, 0, height - rows - 2 * reach)
         y = block(lax.dynamic_slice_in_dim(x, start, rows + 2 * reach))
         return carry, then(lax.dynamic_slice_in_dim(y, first - start, rows))

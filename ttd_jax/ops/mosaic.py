@@ -95,7 +95,7 @@ def in_strips(
         return function(mosaic)
     rows = -(-height // count // 2) * 2
 
-    def strip(carry: Any, first: Array, new: Array) -> tuple[Any, PyTree]:
+    def strip(carry: Any, first: Any, new: Any) -> tuple[Any, PyTree]:
         seen = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, rows + 2 * margin, axis=-2), mosaic)
         return carry, function(seen)
 
