@@ -195,7 +195,7 @@ def save_backbone(
         "config": config,
         "recipes": recipes_as_data(backbone.recipes),
     }
-    return save_checkpoint(path, backbone.variables, manifest, overwrite)
+    return save_checkpoint(path, backbone.variables, manifest, overwrite=overwrite)
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:

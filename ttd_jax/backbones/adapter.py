@@ -72,6 +72,10 @@ class RuleModel(NetworkModel):
 
     Raises:
         InputError: There is no such rule.
+
+    Example:
+        >>> RuleModel(nn.Dense(1), rule="sum").merge(jnp.array([1.0, 2.0]).reshape(2, 1, 1, 1)).item()
+        3.0
     """
 
     rule: Rule = "sum"

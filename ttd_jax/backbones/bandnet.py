@@ -159,8 +159,15 @@ class BandNet(NetworkModel):
         return merge_features(features, weights)
 
 
-def build(channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
-    """BandNet of a given width."""
+def build(*, channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
+    """BandNet of a given width.
+
+    Args:
+        channels: Width of the layers that make components.
+        dilations: Of those layers.
+        hidden: Width of the layers that judge a place.
+        base: Width of those that weigh the coarsest level.
+    """
     return BandNet(BandNetwork(channels, tuple(dilations), hidden, base))
 
 

@@ -117,7 +117,7 @@ class Component(nn.Module):
         x = jnp.concatenate([*seen, *(jnp.mean(_quarters(p), axis=-1, keepdims=True) for p in coarse)], axis=-1)
         x = ValidConv(self.channels, name="entrance")(x)
         for i, dilation in enumerate(self.dilations):
-            x = inside(x, dilation, (-3, -2)) + ValidConv(self.channels, dilation, name=f"block_{i}")(x)
+            x = inside(x, dilation, axes=(-3, -2)) + ValidConv(self.channels, dilation, name=f"block_{i}")(x)
         start = nn.initializers.variance_scaling(0.02, "fan_in", "normal")
         x = nn.Dense(4 * (2 + CONTEXT), kernel_init=start, name="head")(x)
         removed, *others = (_whole(x[..., i : i + 4]) for i in range(0, x.shape[-1], 4))
@@ -256,7 +256,7 @@ def highest_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
     return jnp.where(x >= first, second, first)
 
 
-def inside(x: Float[Array, "..."], margin: int, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:
+def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:
     """Less ``margin`` pixels on every side."""
     for axis in axes:
         x = lax.slice_in_dim(x, margin, x.shape[axis] - margin, axis=axis)

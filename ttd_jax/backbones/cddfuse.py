@@ -137,7 +137,7 @@ class CDDFuseNetwork(nn.Module):
     def encode(self, x: Float[Array, "*B H W 1"]) -> Branches:
         return self.encoder(x)
 
-    def decode(self, merged: Branches, residual: Float[Array, "*B H W 1"] | None = None) -> Float[Array, "*B H W 1"]:
+    def decode(self, merged: Branches, *, residual: Float[Array, "*B H W 1"] | None = None) -> Float[Array, "*B H W 1"]:
         image = self.decoder({"base": self.base_fuse(merged["base"]), "detail": self.detail_fuse(merged["detail"])})
         return nn.sigmoid(image if residual is None else image + residual)
 
@@ -179,7 +179,7 @@ class CDDFuse(RuleModel):
 
     def render(self, variables: Variables, latent: Branches, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
         """The same with the residual before the sigmoid, stretched to [0, 1] if the checkpoint asks for it."""
-        image = self.network.apply(variables, latent, self.residual(sources), method="decode")
+        image = self.network.apply(variables, latent, residual=self.residual(sources), method="decode")
         return min_max_stretch(image) if self.stretch else image
 
     def residual(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"] | None:
@@ -187,7 +187,7 @@ class CDDFuse(RuleModel):
         return {"reference": sources[0], "none": None, "sum": jnp.sum(sources, axis=0)}[self.residual_of]
 
 
-def min_max_stretch(image: Float[Array, "..."], flat: float = 1e-6) -> Float[Array, "..."]:
+def min_max_stretch(image: Float[Array, "..."], *, flat: float = 1e-6) -> Float[Array, "..."]:
     """The image shifted and scaled to span [0, 1].
 
     Args:

@@ -168,7 +168,7 @@ class GuidedBlock(nn.Module):
         filtered = self.MGF(maps)
         fused = self.adjust_channel(jnp.concatenate(filtered, axis=-1))
         shifted = jnp.arange(self.depth) % 2 == 1
-        fused = self.dilated_conv(in_turn(self.blocks, fused, shifted))
+        fused = self.dilated_conv(in_turn(self.blocks, fused, each=shifted))
         adjust = (self.adjust_channel_01, self.adjust_channel_02, self.adjust_channel_03)
         mixed = [layer(jnp.concatenate([fused, own], axis=-1)) for layer, own in zip(adjust, filtered, strict=False)]
         if self.is_initializing() and self.sources == 2:

@@ -15,7 +15,7 @@ from ttd_jax.ops.conv import conv, reflect_conv, replicate_pad, zero_pad
 BATCH_NORM_EPSILON = 1e-5
 
 
-def batch_norm(name: str | None = None) -> nn.BatchNorm:
+def batch_norm(*, name: str | None = None) -> nn.BatchNorm:
     """Batch normalisation by its running statistics."""
     return nn.BatchNorm(use_running_average=True, epsilon=BATCH_NORM_EPSILON, name=name)
 
@@ -30,7 +30,7 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.gelu(x, approximate=False)
 
 
-def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Array | None = None) -> PyTree:
+def in_turn(blocks: Sequence[nn.Module], x: PyTree, *, each: Array | None = None) -> PyTree:
     """The result of equally built blocks, each on the result of the one before, as a loop that is compiled once.
 
     A loop also keeps XLA's CPU scheduler from setting up the buffers of all blocks before the first one runs, which

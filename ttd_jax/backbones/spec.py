@@ -58,6 +58,12 @@ class Spec:
 
     Raises:
         InputError: There are recipes, and no default.
+
+    Example:
+        >>> from ttd_jax.backbones.pyramid import Pyramid
+        >>> spec = Spec("plain", build=Pyramid, recipes={}, parameters=False)
+        >>> spec.title, spec.default_preset
+        ('plain', 'default')
     """
 
     name: str
@@ -109,6 +115,12 @@ class Backbone:
 
     Raises:
         InputError: There are recipes, and no default.
+
+    Example:
+        >>> from ttd_jax.backbones.pyramid import Pyramid
+        >>> spec = Spec("plain", build=Pyramid, recipes={}, parameters=False)
+        >>> Backbone(spec, Pyramid(), variables={}).name
+        'plain'
     """
 
     spec: Spec

@@ -106,7 +106,11 @@ class GradientWeighting(Scoring, Weighting):
         return max(reach, DETAIL_REACH) if self._chooses else reach
 
     def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
-        """Refuses a channel beyond the network's last."""
+        """Refuses a channel beyond the network's last.
+
+        Raises:
+            InputError: There is no such channel.
+        """
         if isinstance(self.channel, str):
             return
         count = count_channels(model, variables, shape)
@@ -114,7 +118,11 @@ class GradientWeighting(Scoring, Weighting):
             raise InputError(f"this backbone has {count} feature channels, 0 to {count - 1}; got channel {highest}")
 
     def check_losses(self, losses: np.ndarray) -> None:
-        """Refuses gradients that are not numbers."""
+        """Refuses gradients that are not numbers.
+
+        Raises:
+            InputError: A gradient is NaN or infinite somewhere.
+        """
         if not np.isfinite(losses).all():
             raise InputError(
                 f"the gradients of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of "

@@ -91,7 +91,11 @@ class LossWeighting(Scoring, Weighting):
         return None if callable(self.loss) or self._by_band else self.local_reach(model)
 
     def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
-        """Refuses weights by band where the network merges by one map a source."""
+        """Refuses weights by band where the network merges by one map a source.
+
+        Raises:
+            InputError: The network takes one weight a pixel.
+        """
         if self._by_band and not model.facts.by_band:
             raise InputError(f"this backbone takes one weight a pixel: use bands=1; got {self.bands!r}")
 
@@ -100,7 +104,11 @@ class LossWeighting(Scoring, Weighting):
         return self.bands is not OPEN and self.bands != 1
 
     def check_losses(self, losses: np.ndarray) -> None:
-        """Refuses losses of a function of the user's that are not numbers."""
+        """Refuses losses of a function of the user's that are not numbers.
+
+        Raises:
+            InputError: A loss is NaN or infinite somewhere.
+        """
         if callable(self.loss) and not np.isfinite(losses).all():
             raise InputError(
                 f"the losses of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of the "
@@ -146,7 +154,11 @@ class StaticWeighting(Weighting):
         return None if model.facts.halo is None else sum(model.facts.halo) + model.facts.merge_reach
 
     def adapt(self, model: FusionModel) -> FusionModel:
-        """The model with this rule, if it has a choice of them."""
+        """The model with this rule, if it has a choice of them.
+
+        Raises:
+            InputError: The model has one static rule.
+        """
         if self.rule is None:
             return model
         if not hasattr(model, "rule"):

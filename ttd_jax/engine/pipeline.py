@@ -76,6 +76,15 @@ def fuse_pixels_batch(
     """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N.
 
     With a mesh each of its devices takes an equal share of the stacks.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        weighting: Complete options.
+        stacks: N sets of sources.
+        colored: Which sources have colour.
+        rule: The rule for colour.
+        mesh: The devices; None for one.
     """
 
     def in_turn(variables: Variables, weighting: Weighting, stacks: Array, colored: Any) -> Fused:
@@ -91,7 +100,14 @@ def fuse_pixels_batch(
 def fuse_sources(
     model: FusionModel, variables: Variables, weighting: Weighting, sources: Float[Array, "M H W C"]
 ) -> Fused:
-    """What :func:`ttd_jax.core.fusion.fuse` gives, in strips of rows where the image is large and the reach known."""
+    """What :func:`ttd_jax.core.fusion.fuse` gives, in strips of rows where the image is large and the reach known.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        weighting: Complete options.
+        sources: Sources in [0, 1], in the network's channels.
+    """
     whole = partial(fuse, model, variables, weighting=weighting)
     count, height, width, _ = sources.shape
     halo = weighting.reach(model)

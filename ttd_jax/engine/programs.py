@@ -155,6 +155,12 @@ def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh:
     """The jitted fusion of stacks of one shape, (M, H, W, C) or (N, M, H, W, C); the same one while somebody has it.
 
     One function for all shapes would be simpler, but jax keeps what it compiles as long as the function lives.
+
+    Args:
+        model: The fusion network.
+        shape: Of the stacks.
+        rule: The rule for colour.
+        mesh: The devices that share a batch; None for one.
     """
 
     def fuse(variables: Variables, weighting: Weighting, stack: Array, colored: Any) -> Fused:

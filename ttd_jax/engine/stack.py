@@ -135,6 +135,12 @@ def check_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
 def settle_rules(backbone: Backbone, color: Color, colored: Sequence[bool], *, channels: int) -> tuple[str, str]:
     """The rule for colour that holds for sources of so many channels, and the one by which they are computed.
 
+    Args:
+        backbone: Says how many channels it takes.
+        color: What was asked for.
+        colored: Which sources have colour.
+        channels: Of the stack.
+
     Raises:
         InputError: The backbone cannot follow the rule that was asked for.
     """

@@ -44,6 +44,7 @@ def save_checkpoint(
     path: str | os.PathLike[str],
     variables: Mapping[str, Any],
     manifest: Mapping[str, Any],
+    *,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes variables and manifest as the folder ``path``, whole or not at all.
@@ -69,7 +70,7 @@ def save_checkpoint(
         "parameters": count_parameters(variables),
         "sha256": fingerprint(variables),
     }
-    with atomic_folder(path, overwrite) as folder:
+    with atomic_folder(path, overwrite=overwrite) as folder:
         with ocp.PyTreeCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute() / _VARIABLES, variables)
         (folder / _VARIABLES / "commit_success.txt").write_text("saved\n")  # orbax names the temporary folder there
@@ -217,7 +218,7 @@ def tree_differences(tree: Mapping[str, Any], abstract: Mapping[str, Any]) -> li
 
 
 def fingerprint(variables: Mapping[str, Any]) -> str:
-    """sha256 over names, dtypes, shapes and bytes of all arrays, whatever their layout on disk."""
+    """The sha256 of names, dtypes, shapes and bytes of all arrays, whatever their layout on disk."""
     digest = hashlib.sha256()
     for name, leaf in sorted(flatten(variables).items()):
         array = np.ascontiguousarray(leaf)

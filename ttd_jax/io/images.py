@@ -109,7 +109,7 @@ def stored_dtype(path: str | os.PathLike[str], dtype: np.dtype | str) -> np.dtyp
 
 
 def write_image(
-    path: str | os.PathLike[str], image: np.ndarray, metadata: Metadata | None = None, overwrite: bool = False
+    path: str | os.PathLike[str], image: np.ndarray, *, metadata: Metadata | None = None, overwrite: bool = False
 ) -> None:
     """Writes a picture whole or not at all.
 
@@ -136,5 +136,5 @@ def write_image(
         pixels = image if image.dtype == dtype else from_float(to_float(image), dtype)
     form = formats.by_suffix(path)
     assert form is not None and form.write is not None  # as checked
-    with atomic_file(path, overwrite) as temporary:
+    with atomic_file(path, overwrite=overwrite) as temporary:
         form.write(temporary, pixels, metadata)

@@ -30,7 +30,7 @@ class Scene(NamedTuple):
     radiance: Float[np.ndarray, "N N"] | None = None
 
 
-def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarray, "H W"]]:
+def load_photographs(*, names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarray, "H W"]]:
     """Grey photographs in [0, 1].
 
     Raises:
@@ -64,10 +64,16 @@ def load_radiance(path: str | os.PathLike[str]) -> list[Float[np.ndarray, "H W"]
     return maps
 
 
-def make_scenes(seed: int, count: int, size: int, radiance: Sequence[np.ndarray] = ()) -> list[Scene]:
+def make_scenes(seed: int, count: int, size: int, *, radiance: Sequence[np.ndarray] = ()) -> list[Scene]:
     """A pool of scenes in equal parts procedural, from photographs and, if there are any, from radiance maps.
 
     The same for the same seed.
+
+    Args:
+        seed: Of the random numbers.
+        count: Scenes in the pool.
+        size: Pixels a side.
+        radiance: Linear luminance maps (H, W).
     """
     rng = np.random.default_rng(seed)
     photographs = load_photographs()
@@ -94,8 +100,15 @@ def crop(rng: np.random.Generator, scene: Scene, size: int) -> Scene:
     return Scene(image.astype(np.float32), regions, None if scene.radiance is None else part(scene.radiance))
 
 
-def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int, highest: float = 1.0) -> Scene:
-    """A random window of a photograph at a random scale; its regions are patches of like brightness."""
+def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int, *, highest: float = 1.0) -> Scene:
+    """A random window of a photograph at a random scale; its regions are patches of like brightness.
+
+    Args:
+        rng: Random numbers.
+        photograph: (H, W) in [0, 1].
+        size: Pixels a side.
+        highest: What brighter pixels are clipped to.
+    """
     shortest = min(photograph.shape)
     window = int(min(size / rng.uniform(0.5, 1.2), shortest))
     i, j = rng.integers(0, photograph.shape[0] - window + 1), rng.integers(0, photograph.shape[1] - window + 1)

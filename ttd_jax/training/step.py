@@ -75,6 +75,12 @@ def objective(
 
     Every measure counts by how far it is above the reference, in steps: a shortfall counts in full, what is won beyond
     a few steps counts little. So no measure is bought with another.
+
+    Args:
+        model: The network.
+        parameters: What is trained.
+        batch: Sets of every task, with their targets and references.
+        plan: What counts how much.
     """
     seen, intact, targets = (jnp.asarray(part) for part in batch[:3])
     fused = fuse_sets(model, parameters["variables"], seen, weighting_of(parameters, plan))
@@ -98,7 +104,14 @@ def objective(
 
 
 def fuse_sets(model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: LossWeighting) -> Fused:
-    """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S."""
+    """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S.
+
+    Args:
+        model: The network.
+        variables: Its parameters.
+        sources: S sets of M square sources.
+        weighting: Complete options.
+    """
     return jax.vmap(lambda one: fuse(model, variables, one[..., jnp.newaxis], weighting))(sources)
 
 
