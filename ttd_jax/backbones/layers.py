@@ -48,7 +48,7 @@ def in_turn(blocks: Sequence[nn.Module], x: PyTree, *, each: Array | None = None
     body = blocks[0].clone(parent=None)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[block.variables["params"] for block in blocks])
 
-    def step(y: Array, block: Any) -> tuple[Array, None]:
+    def step(y: Any, block: Any) -> tuple[Any, None]:
         params, argument = block
         return body.apply({"params": params}, y, *([] if each is None else [argument])), None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ttd_jax.errors import InputError
-from ttd_jax.io import formats
+from ttd_jax.io.images import formats
 
 
 class FileSets(NamedTuple):

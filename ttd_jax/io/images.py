@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ttd_jax.errors import InputError
-from ttd_jax.io import formats, pillow
+from ttd_jax.io import formats as formats
+from ttd_jax.io import pillow
 from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.formats import Picture
 from ttd_jax.io.limits import check_declared
