@@ -33,7 +33,7 @@ def fuse_stack(
     frames: np.ndarray,
     *,
     side: int | None = None,
-    follow: Callable[[Iterable, int], Iterable] | None = None,
+    follow: Callable[[Iterable[Any], int], Iterable[Any]] | None = None,
 ) -> FusedStack:
     """Fuses a stack of frames that differ in focus, window by window.
 

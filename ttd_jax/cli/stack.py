@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         depth = np.rint(fused.depth * (65535 / (len(frames.names) - 1))).astype(np.uint16)
         write_image(outputs[1], depth, overwrite=options.overwrite)
     assert outputs[0] is not None
-    write_image(outputs[0], fused.image, metadata, options.overwrite, quality=options.quality)
+    write_image(outputs[0], fused.image, metadata=metadata, overwrite=options.overwrite, quality=options.quality)
     seconds = time.monotonic() - started
     height, width = fused.image.shape[:2]
     if options.json:

@@ -86,7 +86,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     left_out = [0] * len(videos)
     started = time.monotonic()
     written, remarks, report = 0, [], {}
-    with atomic_file(output, options.overwrite) as temporary:
+    with atomic_file(output, overwrite=options.overwrite) as temporary:
         writer = Writer(temporary, reference, quality=options.quality, deep=deep)
         try:
             sets = _sets(videos, first, roles, reading, times, left_out)

@@ -42,7 +42,7 @@ class Steady:
     _sources: np.ndarray | None = field(default=None, repr=False)
     _added: np.ndarray | None = field(default=None, repr=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_share("temporal", self.amount)
 
     def __call__(

@@ -172,7 +172,7 @@ def write_dicom(
     uid = pydicom.uid.generate_uid
     study, series, frame = uid(), uid(), uid()
     right, down = like.grid[:3, 0], like.grid[:3, 1]
-    with atomic_folder(folder, overwrite) as temporary:
+    with atomic_folder(folder, overwrite=overwrite) as temporary:
         for index, plane in enumerate(voxels):
             found = pydicom.Dataset()
             found.SOPClassUID, found.SOPInstanceUID = _CAPTURE, uid()

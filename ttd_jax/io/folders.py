@@ -24,7 +24,7 @@ class FileSets(NamedTuple):
     incomplete: dict[str, list[Path]]
 
 
-def match_stems(folders: Sequence[str | os.PathLike], *, recursive: bool = False) -> FileSets:
+def match_stems(folders: Sequence[str | os.PathLike[str]], *, recursive: bool = False) -> FileSets:
     """Matches the images of several folders by their names without endings.
 
     Args:
@@ -65,7 +65,7 @@ def match_patterns(patterns: Sequence[str]) -> FileSets:
     return sets
 
 
-def read_manifest(path: str | os.PathLike) -> tuple[list[str], FileSets]:
+def read_manifest(path: str | os.PathLike[str]) -> tuple[list[str], FileSets]:
     """The roles and sets of a list: CSV with a line of column names, or JSON lines.
 
     Every column is a source, but for ``name``, which says what the result is called (without ending); without it that

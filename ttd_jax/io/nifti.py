@@ -62,5 +62,5 @@ def write_nifti(path: Path, voxels: np.ndarray, grid: np.ndarray, *, overwrite: 
     image = nibabel.Nifti1Image(stored, _TO_LPS @ grid, dtype=stored.dtype)
     image.header.set_xyzt_units("mm")
     content = image.to_bytes()
-    with atomic_file(path, overwrite) as temporary:
+    with atomic_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(gzip.compress(content, 6, mtime=0) if path.suffix.lower() == ".gz" else content)

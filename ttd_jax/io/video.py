@@ -92,12 +92,12 @@ class Video:
         self.container.close()
 
 
-def is_video(path: str | os.PathLike) -> bool:
+def is_video(path: str | os.PathLike[str]) -> bool:
     """Whether a file's name ends as those of videos do."""
     return Path(path).suffix.lower() in SUFFIXES
 
 
-def open_video(path: str | os.PathLike) -> Video:
+def open_video(path: str | os.PathLike[str]) -> Video:
     """A video, open for reading.
 
     Raises:
