@@ -221,7 +221,7 @@ class Fuser:
             )
         ahead = max(ahead, workers)
         finish = partial(self._finish, steady=Steady(temporal)) if temporal else self._finish
-        return overlap(items, self._read, self._launch, finish, ahead, errors == "yield", workers)
+        return overlap(items, self._read, self._launch, finish, ahead, errors == "yield", workers=workers)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.

@@ -142,7 +142,7 @@ def _align(sources: Sources, model: Align, frame: Frame) -> Sources:
     check_choice("align_frame", frame, Frame)
     if any(image.shape[-1] == 6 for image in sources.images):
         raise InputError("photographs with linearised twins are taken as they are: leave align out")
-    aligned = register(sources.images, sources.roles, sources.reference, model=model, frame=frame)
+    aligned = register(sources.images, sources.roles, reference=sources.reference, model=model, frame=frame)
     top, left, height, width = aligned.frame
     rows, columns = sources.images[0].shape[:2]
     moved = f"aligned ({model}); "

@@ -31,8 +31,8 @@ class Aligned(NamedTuple):
 def align(
     images: Sequence[np.ndarray],
     names: Sequence[str],
-    reference: int = 0,
     *,
+    reference: int = 0,
     model: Align = "auto",
     frame: Frame = "crop",
 ) -> Aligned:

@@ -14,7 +14,7 @@ _LARGEST = 1024  # pixels of the longer side of reduced frames
 
 
 def register_frames(
-    frames: Iterable[tuple[str, np.ndarray]], model: Align = "auto"
+    frames: Iterable[tuple[str, np.ndarray]], *, model: Align = "auto"
 ) -> tuple[list[Transform], tuple[int, int, int, int]]:
     """How frames lie beside the middle one, and top, left, height and width of what they have in common.
 

@@ -46,7 +46,11 @@ def refuse_arguments(options: argparse.Namespace) -> None:
 
 
 def run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
-    """Fuses every set of files with equal names; returns the exit code."""
+    """Fuses every set of files with equal names; returns the exit code.
+
+    Raises:
+        InputError: The folders hold no sets, or options contradict each other.
+    """
     from ttd_jax.cli.fuse import real
     from ttd_jax.io.folders import match_stems
 
@@ -57,7 +61,11 @@ def run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) ->
 
 
 def run_lists(options: argparse.Namespace) -> int:
-    """Fuses the sets of patterns or of a list; returns the exit code."""
+    """Fuses the sets of patterns or of a list; returns the exit code.
+
+    Raises:
+        InputError: There are no sets, or options contradict each other.
+    """
     from ttd_jax.cli.fuse import parse_sources
     from ttd_jax.io.folders import match_patterns, read_manifest
 

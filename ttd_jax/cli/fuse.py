@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_sources(parser, least="*")
+    add_sources(parser, optional=True)
     stack.add_arguments(parser)
     folders.add_arguments(parser)
     video.add_arguments(parser)
@@ -59,11 +59,11 @@ def add_parser(subparsers: Any) -> None:
     parser.set_defaults(run=run)
 
 
-def add_sources(parser: argparse.ArgumentParser, least: str = "+") -> None:
-    """The argument of every subcommand that fuses."""
+def add_sources(parser: argparse.ArgumentParser, *, optional: bool = False) -> None:
+    """The argument of every subcommand that fuses; optional where sources can be told otherwise."""
     parser.add_argument(
         "sources",
-        nargs=least,
+        nargs="*" if optional else "+",
         metavar="SOURCE",
         help="image or folder, or ROLE=PATH with a role such as visible, infrared, mri, pet, under, over, near, far",
     )
@@ -132,7 +132,9 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     refuse_existing(outputs, options.overwrite)
     _announce(checked)
     fuser, static = make_fusers(options)
-    report = write(fuser(checked), static and static(checked), outputs, options.overwrite, options.quality)
+    report = write(
+        fuser(checked), static and static(checked), outputs, overwrite=options.overwrite, quality=options.quality
+    )
     tell(report, options.json)
     return 0
 
@@ -157,9 +159,20 @@ def make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
 
 
 def write(
-    result: Any, plain: Any, outputs: list[Path | None], overwrite: bool, quality: int | None = None
+    result: Any, plain: Any, outputs: list[Path | None], *, overwrite: bool, quality: int | None
 ) -> dict[str, Any]:
-    """Writes the files of one set; returns the report with the output's name."""
+    """Writes the files of one set; returns the report with the output's name.
+
+    Args:
+        result: The fusion.
+        plain: The static fusion, if that is wanted.
+        outputs: Files of the image, the weights and the static image; None for those that are not wanted.
+        overwrite: Replace existing files.
+        quality: Of JPEG and WebP.
+
+    Raises:
+        InputError: Something cannot be written, or there are no weights.
+    """
     import numpy as np
 
     from ttd_jax.io.images import write_image

@@ -3,13 +3,14 @@
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
+Unit: TypeAlias = Literal["sets", "frames", "slices", "windows"]
 _EVERY = 60.0  # seconds from line to line
 
 
-def followed(items: Iterable[T], total: int, what: str, unit: str = "sets") -> Iterator[T]:
+def followed(items: Iterable[T], total: int, what: str, *, unit: Unit = "sets") -> Iterator[T]:
     """The items, in their order, while it is shown how many of them have been dealt with.
 
     Args:

@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
 
         fuser = runtime.make_fuser(options, align=None)
         fused = fuse_stack(
-            fuser, frames.pixels, follow=lambda items, total: followed(items, total, "fusing", "windows")
+            fuser, frames.pixels, follow=lambda items, total: followed(items, total, "fusing", unit="windows")
         )
     finally:
         frames.close()
@@ -107,7 +107,7 @@ def _registration(paths: list[Path], options: argparse.Namespace) -> Callable[[A
         return to_float(pixels[..., :3] if pixels.ndim == 3 else pixels[..., np.newaxis])
 
     given = ((name, floats(picture.pixels)) for name, picture in read_frames(paths))
-    transforms, (top, left, height, width) = register_frames(given, options.align)
+    transforms, (top, left, height, width) = register_frames(given, model=options.align)
     print(f"ttd-jax: note: aligned ({options.align}); cut to the {width} x {height} pixels in common", file=sys.stderr)
 
     def move(pixels: Any, index: int) -> Any:

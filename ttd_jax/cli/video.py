@@ -91,7 +91,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
         try:
             sets = _sets(videos, first, roles, reading, times, left_out)
             with closing(fuser.stream(sets, temporal=options.temporal or 0.0)) as results:
-                for result in followed(results, min(video.expected for video in videos), "fusing", "frames"):
+                for result in followed(results, min(video.expected for video in videos), "fusing", unit="frames"):
                     writer.add(_stored(result.image, deep), times.popleft())
                     written += 1
                     if written == 1:

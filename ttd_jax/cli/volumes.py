@@ -98,7 +98,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     given = (dict(zip(roles, one, strict=True)) if isinstance(sources, dict) else one for one in slices)
     started, planes, report = time.monotonic(), [], {}
     with closing(fuser.stream(given)) as results:
-        for result in followed(results, len(target.values), "fusing", "slices"):
+        for result in followed(results, len(target.values), "fusing", unit="slices"):
             planes.append(np.asarray(result.image, np.float32))
             report = dict(result.report)
     voxels = np.stack(planes)

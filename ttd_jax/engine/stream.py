@@ -36,6 +36,7 @@ def overlap(
     finish: Callable[[Any], Any],
     ahead: int,
     keep_going: bool,
+    *,
     workers: int = 1,
 ) -> Iterator[Any]:
     """``finish(launch(read(item)))`` of every item, in order.

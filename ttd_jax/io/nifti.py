@@ -51,7 +51,13 @@ def read_nifti(path: Path) -> Volume:
 
 
 def write_nifti(path: Path, voxels: np.ndarray, grid: np.ndarray, *, overwrite: bool = False) -> None:
-    """Writes a volume (S, H, W) of floats, or (S, H, W, 3) of uint8, on a grid.
+    """Writes a volume.
+
+    Args:
+        path: File to create.
+        voxels: (S, H, W) floats, or (S, H, W, 3) uint8.
+        grid: The place of a voxel (column, row, slice, 1).
+        overwrite: Replace an existing file.
 
     Raises:
         InputError: The file exists, or cannot be written there.

@@ -56,7 +56,11 @@ class Video:
     read: int = 0
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in order; what cannot be decoded is left out and counted."""
+        """The frames in order; what cannot be decoded is left out and counted.
+
+        Raises:
+            InputError: PyAV is missing, or the size changes.
+        """
         av = load("av", "video", "reading a video")
         first: Fraction | None = None
         gray = self.stream.format.name.startswith("gray")
