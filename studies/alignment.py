@@ -188,9 +188,15 @@ def fused_table(count: int) -> list[list[str]]:
             continue
         top, left, height, width = found.frame
         inner = np.s_[top : top + height, left : left + width]
-        whole = [reference[inner], registered[inner]]
-        cases = [whole, [image[..., 0] for image in found.images], [reference[inner], source[inner]]]
-        rows.append([float(multi_exposure_structural_similarity(fuser(case).image, np.stack(whole))) for case in cases])
+        cut = np.s_[(height - 400) // 2 :, (width - 400) // 2 :]
+        cases = [[reference[inner], registered[inner]], [image[..., 0] for image in found.images]]
+        cases.append([reference[inner], source[inner]])
+        cases = [[image[cut][:400, :400] for image in case] for case in cases]  # of one size: one program
+        if min(height, width) < 400:
+            continue
+        rows.append(
+            [float(multi_exposure_structural_similarity(fuser(case).image, np.stack(cases[0]))) for case in cases]
+        )
     means = np.mean(rows, axis=0)
     head = ["MEF-SSIM against registered sources", "registered", "aligned", "as they are"]
     return [head, [f"mean of {len(rows)}", *(f"{mean:.4f}" for mean in means)]]

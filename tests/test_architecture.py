@@ -192,6 +192,7 @@ def test_public_signatures():
         "dtype=None",
         "precision='float32'",
         "range=None",
+        "keep_range=False",
         "align=None",
         "align_frame='crop'",
         "explain=False",
@@ -213,7 +214,7 @@ def test_public_signatures():
     fields = ("image", "weights", "losses", "components", "report")
     assert tuple(parameters(ttd_jax.FusionResult))[:5] == fields
     keyword_only = [p for p in inspect.signature(ttd_jax.fuse).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    assert len(keyword_only) == 11
+    assert len(keyword_only) == 12
 
 
 def module_name(path: Path) -> str:

@@ -27,7 +27,7 @@ from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
 from ttd_jax.ops.pixels import from_float, image_dtype
-from ttd_jax.ops.ranges import Range
+from ttd_jax.ops.ranges import Range, from_unit
 from ttd_jax.options import Align, Color, Frame, OnError, Precision, WeightingName, choices
 from ttd_jax.result import FusionResult
 
@@ -46,6 +46,7 @@ def fuse(
     dtype: Any = None,
     precision: Precision = "float32",
     range: Range | Mapping[str, Range] | None = None,
+    keep_range: bool = False,
     align: Align | None = None,
     align_frame: Frame = "crop",
     explain: bool = False,
@@ -74,6 +75,8 @@ def fuse(
             such numbers faster; sums, losses, weights and colour stay in float32.
         range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
             are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
+        keep_range: Return the image in the range that was told of the reference, as its files have it, in place of
+            that of the pixel type.
         align: Registers the sources on the reference first: ``"auto"`` (affine), ``"translation"``, ``"euclidean"``,
             ``"affine"`` or ``"homography"``; needs the extra ``align``. None takes them as they are, and remarks on
             those that seem to lie beside the reference (docs/alignment.md).
@@ -109,6 +112,7 @@ def fuse(
         dtype=dtype,
         precision=precision,
         range=range,
+        keep_range=keep_range,
         align=align,
         align_frame=align_frame,
     )
@@ -131,6 +135,7 @@ class Fuser:
         dtype: As for ``fuse``.
         precision: As for ``fuse``.
         range: As for ``fuse``.
+        keep_range: As for ``fuse``.
         align: As for ``fuse``.
         align_frame: As for ``fuse``; ``"keep"`` keeps one size, and so one program, for many sets.
         tile: Fuse larger images in windows of this many pixels a side, with the same result: one compilation then
@@ -156,6 +161,7 @@ class Fuser:
         dtype: Any = None,
         precision: Precision = "float32",
         range: Range | Mapping[str, Range] | None = None,
+        keep_range: bool = False,
         align: Align | None = None,
         align_frame: Frame = "crop",
         tile: int | None = None,
@@ -166,6 +172,7 @@ class Fuser:
         self.dtype = self.backbone.spec.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
         self.precision = precision
+        self._keep_range = keep_range
         self._reading: Any = {"range": range, "align": align, "frame": align_frame}
         network = with_precision(self._model, precision)
         self._programs = Programs(network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile)
@@ -322,7 +329,10 @@ class Fuser:
         )
 
     def _pixels(self, fused: Restored, stack: Stack) -> np.ndarray:
-        return from_float(fused.image, self.dtype or stack.like.dtype)
+        dtype = self.dtype or stack.like.dtype
+        if self._keep_range and stack.like.range is not None:
+            return from_unit(from_float(fused.image, "float32"), stack.like.range, np.dtype(dtype))
+        return from_float(fused.image, dtype)
 
     @cached_property
     def _static(self) -> Programs:

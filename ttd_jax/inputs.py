@@ -46,6 +46,7 @@ class Sources:
             one, else (H, W).
         remarks: Sentences on what was done to the pixels or looks suspicious.
         alignment: Model, frame and transforms, as plain data, where the sources were aligned.
+        range: The values of the reference that became 0 and 1, where they were told.
     """
 
     images: tuple[np.ndarray, ...]
@@ -57,6 +58,7 @@ class Sources:
     shape: tuple[int, ...]
     remarks: tuple[str, ...] = field(default=())
     alignment: Mapping[str, Any] | None = None
+    range: Range | None = None
 
 
 def check_sources(
@@ -116,6 +118,7 @@ def check_sources(
         colored=tuple(_is_colored(image) for image in images),
         shape=_common_shape(arrays),
         remarks=tuple(remarks),
+        range=ranges.get(roles[reference]),
     )
     if align is not None:
         return _align(checked, align, frame)

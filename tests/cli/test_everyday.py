@@ -60,6 +60,32 @@ def test_ranges_scale_clip_and_say_so():
     np.testing.assert_allclose(checked.images[1][..., 0], FULL / 65535, atol=1e-6)
 
 
+def test_a_result_in_the_range_of_its_source(ttd_jax, place, checkpoint):
+    deep = RNG.integers(0, 4096, (16, 20), dtype=np.uint16)
+    write_image("mri.png", deep)
+    write_image("other.png", deep)
+    arguments = ["fuse", "mri=mri.png", "x=other.png", "--range", "mri=0", "4095", "--range", "x=0", "4095"]
+    assert ttd_jax(*arguments, "-o", "out.png", "--checkpoint", checkpoint, "--weighting", "static").code == 0
+    full = read_image("out.png").pixels
+    done = ttd_jax(*arguments, "-o", "kept.png", "--keep-range", "--checkpoint", checkpoint, "--weighting", "static")
+    assert done.code == 0
+    kept = read_image("kept.png").pixels
+    assert kept.dtype == np.uint16 and kept.max() <= 4095
+    np.testing.assert_allclose(kept, full * (4095 / 65535), atol=0.6)
+
+
+def test_a_window_is_a_range(ttd_jax, place, checkpoint):
+    deep = RNG.integers(0, 4096, (16, 20), dtype=np.uint16)
+    write_image("p.png", deep)
+    write_image("q.png", deep[::-1])
+    common = ["fuse", "p.png", "q.png", "--checkpoint", checkpoint]
+    assert ttd_jax(*common, "-o", "range.png", "--range", "1000", "3000").code == 0
+    assert ttd_jax(*common, "-o", "window.png", "--window", "2000", "2000").code == 0
+    np.testing.assert_array_equal(read_image("range.png").pixels, read_image("window.png").pixels)
+    done = ttd_jax(*common, "-o", "no.png", "--window", "2000", "0")
+    assert done.code == 2 and "a width above 0" in done.err
+
+
 def test_signed_numbers_with_a_range():
     hounsfield = RNG.integers(-1000, 3001, (8, 8)).astype(np.int16)
     with pytest.raises(InputError, match="got int16"):

@@ -56,7 +56,7 @@ def suspected_shift(
     unmoved = near[span[0] - 1 : span[0] + 2, span[1] - 1 : span[1] + 2].max()
     if np.hypot(x, y) < _LEAST or near[top] < _BETTER * unmoved or near[top] < _CLEAR * np.std(near):
         return None
-    return -float(x * factor), -float(y * factor)
+    return float(-x * factor), float(-y * factor)
 
 
 def shrink(gray: Float32[np.ndarray, "H W"], factor: int) -> Float32[np.ndarray, "h w"]:

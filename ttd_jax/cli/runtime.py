@@ -73,6 +73,11 @@ def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
         help="a range as radiologists tell it: --window 40 400, --window ct=40 400; in place of --range",
     )
     parser.add_argument(
+        "--keep-range",
+        action="store_true",
+        help="write the result in the range told of the first source, not in full scale",
+    )
+    parser.add_argument(
         "--max-pixels", type=int, metavar="N", help="read pictures of up to N pixels (default: 178956970)"
     )
 
@@ -152,6 +157,7 @@ def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
         "color": options.color,
         "precision": options.precision,
         "range": settle_reading(options) if hasattr(options, "range") else None,
+        "keep_range": getattr(options, "keep_range", False),
         "align": getattr(options, "align", None),
         "align_frame": getattr(options, "align_frame", "crop"),
     } | settled

@@ -32,6 +32,23 @@ def to_unit(pixels: np.ndarray, given: Range, name: str) -> tuple[np.ndarray, li
     return np.clip(scaled, 0, 1), remarks
 
 
+def from_unit(image: np.ndarray, given: Range, dtype: np.dtype) -> np.ndarray:
+    """What :func:`to_unit` undid: an image in [0, 1] as values of a range, rounded where the type is of integers.
+
+    Raises:
+        InputError: The type cannot hold the range.
+
+    Example:
+        >>> from_unit(np.array([0.0, 0.5, 1.0]), (0, 4095), np.dtype("uint16")).tolist()
+        [0, 2048, 4095]
+    """
+    low, high = float(given[0]), float(given[1])
+    if dtype.kind in "ui" and not np.iinfo(dtype).min <= low < high <= np.iinfo(dtype).max:
+        raise InputError(f"{dtype} does not hold values from {low:g} to {high:g}: choose another range, or float32")
+    values = low + np.clip(image, 0, 1) * (high - low)
+    return np.rint(values).astype(dtype) if dtype.kind in "ui" else values.astype(dtype)
+
+
 def bits_used(pixels: np.ndarray) -> int:
     """How many bits the largest pixel of a 16-bit image takes; 16 for any other type."""
     return int(pixels.max()).bit_length() if pixels.dtype == np.uint16 and pixels.size else 16
