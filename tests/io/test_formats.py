@@ -82,10 +82,9 @@ def test_an_ending_belongs_to_one_format():
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("a.mp4", "a video: save its frames as images first"),
+        ("a.mp4", "a video: ttd-jax fuse takes videos together with videos"),
         ("a.DCM", "a DICOM file: read its pixels (pydicom) and pass arrays"),
         ("a.nii.gz", "a volume: read it (nibabel) and pass its slices as arrays"),
-        ("a.nef", "a camera's raw file: develop it into a 16-bit TIFF first"),
         ("a.npz", "a file of arrays: load it and pass the arrays to ttd_jax.fuse"),
     ],
 )

@@ -117,9 +117,7 @@ _ELSEWHERE = {
         ".mov",
         ".mkv",
         ".webm",
-    ): "a video: save its frames as images first (ffmpeg -i FILE frame%05d.png)",
-    (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".rw2", ".orf"): "a camera's raw file: develop it into a 16-bit "
-    "TIFF first",
+    ): "a video: ttd-jax fuse takes videos together with videos",
     (".pdf", ".eps", ".svg"): "a drawing: save it as PNG first",
     (".mat", ".npz", ".h5", ".hdf5"): "a file of arrays: load it and pass the arrays to ttd_jax.fuse",
 }

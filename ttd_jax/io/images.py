@@ -12,7 +12,7 @@ import numpy as np
 
 from ttd_jax.errors import InputError
 from ttd_jax.io import formats as formats
-from ttd_jax.io import pillow
+from ttd_jax.io import further, pillow
 from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.formats import Picture
 from ttd_jax.io.limits import check_declared
@@ -22,7 +22,7 @@ from ttd_jax.io.png import PNG
 from ttd_jax.io.tiff import TIFF
 from ttd_jax.ops.pixels import from_float, to_float
 
-for _form in (PNG, TIFF, pillow.JPEG, pillow.BMP, pillow.WEBP):
+for _form in (PNG, TIFF, pillow.JPEG, pillow.BMP, pillow.WEBP, further.HEIF, further.RAW):
     formats.register(_form)
 
 __all__ = ["Picture", "check_writable", "picture_from_pillow", "read_image", "stored_dtype", "write_image"]
@@ -47,7 +47,7 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     start = _start(path)
     if not start:
         raise InputError(f"{path} is empty: expected an image file")
-    form = formats.by_content(start)
+    form = further.RAW if path.suffix.lower() in further.RAW.suffixes else formats.by_content(start)
     if form is None and (advice := formats.advice(path)):
         raise InputError(f"{path} is {advice}")
     form = form or pillow.other()
