@@ -1,8 +1,8 @@
 """Steady fusion of frames: what weights add to the mean of the sources is smoothed over time where nothing moves.
 
 With s the mean of the sources and f the fused frame, the difference f - s is averaged over the frames before, pixel by
-pixel, as far as all sources stayed as they were. What moves is taken from its own frame alone, so that nothing trails
-behind it; a frame that changes nearly everywhere is a cut and begins anew.
+pixel, as far as all sources, and that difference, stayed as they were. What moves is taken from its own frame alone,
+so that nothing trails behind it; a frame that changes nearly everywhere is a cut and begins anew.
 """
 
 from dataclasses import dataclass, field
@@ -33,14 +33,15 @@ class Steady:
 
     Example:
         >>> steady, still = Steady(0.5), np.full((2, 8, 8, 1), 0.5)
-        >>> [round(float(steady(still, np.full((8, 8), level))[0, 0]), 2) for level in (0.4, 0.6, 0.6)]
-        [0.4, 0.5, 0.55]
+        >>> [round(float(steady(still, np.full((8, 8), level))[0, 0]), 4) for level in (0.4, 0.402, 0.402)]
+        [0.4, 0.401, 0.4015]
     """
 
     amount: float
     cuts: int = 0
     _sources: np.ndarray | None = field(default=None, repr=False)
     _added: np.ndarray | None = field(default=None, repr=False)
+    _frames: np.ndarray | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         check_share("temporal", self.amount)
@@ -51,15 +52,20 @@ class Steady:
         """The fused frame, steadied; floats."""
         base = sources.mean(axis=0)
         base = base if fused.ndim == 3 else base.mean(axis=-1)
-        added = fused - base
-        if self._sources is not None and self._added is not None and self._sources.shape == sources.shape:
+        added, frames = fused - base, np.zeros(fused.shape[:2], np.float32)
+        before = self._added
+        if self._sources is not None and before is not None and self._sources.shape == sources.shape:
             still = _still(sources - self._sources)
             if np.mean(still < 0.5) > _CUT:
                 self.cuts += 1
             else:
-                share = self.amount * still.reshape(*still.shape, *(1 for _ in added.shape[2:]))
-                added = share * self._added + (1 - share) * added
-        self._sources, self._added = sources, added
+                assert self._frames is not None
+                still *= _still(np.reshape(added - before, (1, *added.shape[:2], -1)))
+                frames = still * (self._frames + 1)
+                share = np.minimum(self.amount, frames / (frames + 1)) * still  # a mean, until that is long enough
+                share = share.reshape(*share.shape, *(1 for _ in added.shape[2:]))
+                added = share * before + (1 - share) * added
+        self._sources, self._added, self._frames = sources, added, frames
         return np.clip(base + added, 0, 1)
 
 
