@@ -47,7 +47,9 @@ def initial_parameters(variables: Any) -> dict[str, Any]:
 def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
     """The weighting with its trained numbers; one that the plan leaves out stays 0."""
     learned = {"saliency": plan.saliency, "scale": plan.loss}
-    weighting: LossWeighting = replace(WEIGHTING, **{name: parameters[name] * on for name, on in learned.items()})
+    weighting: LossWeighting = replace(
+        WEIGHTING, **{name: parameters[name] * float(on) for name, on in learned.items()}
+    )
     return weighting
 
 
@@ -145,7 +147,8 @@ def make_step(model: FusionModel, plan: Plan) -> Callable[[Trained, Batch], tupl
     @jax.jit
     def step(state: Trained, batch: Batch) -> tuple[Trained, Any]:
         slope, log = gradient(state.parameters, batch, plan=plan)
-        updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integers
+            updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
         return Trained(optax.apply_updates(state.parameters, updates), optimizer_state), log
 
     return step
