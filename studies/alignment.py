@@ -7,7 +7,6 @@ program or package are left out where that is not installed. ``--fused`` prints 
 """
 
 import argparse
-import re
 import shutil
 import subprocess
 import tempfile
@@ -113,35 +112,30 @@ def simple_itk(reference: np.ndarray, source: np.ndarray) -> np.ndarray | None:
 
 
 def align_image_stack(reference: np.ndarray, source: np.ndarray) -> np.ndarray | None:
-    """Hugin's tool, by the roll, pitch, yaw and field of view that its project file tells."""
-    from ttd_jax.io.images import write_image
+    """The source as Hugin's tool moves it; its camera model is not ours, so the picture is judged."""
+    from ttd_jax.io.images import read_image, write_image
 
     with tempfile.TemporaryDirectory() as folder:
-        place, (height, width) = Path(folder), reference.shape
+        place = Path(folder)
         for name, image in (("a.tif", reference), ("b.tif", source)):
             write_image(place / name, (255 * image).astype(np.uint8))
-        command = ["align_image_stack", "-m", "-f", "40", "-p", "out.pto", "a.tif", "b.tif"]
+        command = ["align_image_stack", "-m", "-f", "40", "-a", "out", "a.tif", "b.tif"]
         done = subprocess.run(command, cwd=place, capture_output=True, timeout=120)
-        if done.returncode or not (place / "out.pto").exists():
+        moved = place / "out0001.tif"
+        if done.returncode or not moved.exists():
             return None
-        lines = [line for line in (place / "out.pto").read_text().splitlines() if line.startswith("i ")]
+        pixels = read_image(moved).pixels
+    return (pixels[..., 0] if pixels.ndim == 3 else pixels).astype(np.float32) / np.iinfo(pixels.dtype).max
 
-    def value(line: str, key: str) -> float:
-        text = re.search(rf" {key}(=?-?[\d.e-]+)", line)
-        return float(text[1].lstrip("=")) if text and not text[1].startswith("=") else value(lines[0], key)
 
-    def camera(line: str) -> tuple[np.ndarray, np.ndarray]:
-        yaw, pitch, roll = (np.deg2rad(value(line, key)) for key in ("y", "p", "r"))
-        focal = width / 2 / np.tan(np.deg2rad(value(line, "v")) / 2)
-        x, y, z = np.eye(3), np.eye(3), np.eye(3)
-        x[1:, 1:] = [[np.cos(pitch), np.sin(pitch)], [-np.sin(pitch), np.cos(pitch)]]
-        y[::2, ::2] = [[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]]
-        z[:2, :2] = [[np.cos(roll), -np.sin(roll)], [np.sin(roll), np.cos(roll)]]
-        return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]]), y @ x @ z
-
-    (first, turned), (second, turned_too) = map(camera, lines)
-    found = second @ turned_too.T @ turned @ np.linalg.inv(first)
-    return found / found[2, 2]
+def error_of_picture(moved: np.ndarray | None, registered: np.ndarray) -> float:
+    """How far a moved source lies from the registered one, which is the same picture."""
+    if moved is None or moved.shape != registered.shape:
+        return np.inf
+    try:
+        return distance(estimate(registered, moved).transform, np.eye(3), registered.shape)
+    except InputError:
+        return np.inf
 
 
 METHODS: dict[str, Method] = {
@@ -166,12 +160,15 @@ def available(name: str) -> bool:
 def errors(task: str, count: int) -> dict[str, tuple[list[float], float]]:
     """For each method the RMS errors in pixels, infinite where it refuses, and seconds a pair."""
     found: dict[str, tuple[list[float], float]] = {name: ([], 0.0) for name in METHODS if available(name)}
-    for reference, source, truth, _ in made_pairs(task, count):
+    for reference, source, truth, registered in made_pairs(task, count):
         for name, (listed, seconds) in found.items():
             started = time.perf_counter()
             result = METHODS[name](reference, source)
             found[name] = listed, seconds + (time.perf_counter() - started) / count
-            listed.append(np.inf if result is None else distance(result, truth, reference.shape))
+            if name == "align_image_stack":
+                listed.append(error_of_picture(result, registered))
+            else:
+                listed.append(np.inf if result is None else distance(result, truth, reference.shape))
     return found
 
 
