@@ -34,14 +34,14 @@ Pairs = dict[str, list[Pair]]
 
 NOISE = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
 METRICS = {"EN": lambda fused, sources: entropy(fused)}
-METRICS |= {name: MEASURES[name] for name in ("SD", "AG", "SF", "VIF", "Qabf", "SCD", "SSIM")}
+METRICS |= {name: MEASURES[name] for name in ("SD", "AG", "SF", "VIF", "Qabf", "SCD", "SSIM")}  # type: ignore[misc]
 """Of (H, W) and (2, H, W) uint8; the first four do not look at the sources, and more is better in all."""
 
 
 def mask_study(fuser: Fuser, pairs: Pairs) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By task, the weight of each source inside the box before and after it is hidden there."""
     return {
-        task: tuple(weights_of(fuser, members, change, inside=True) for change in (np.copy, hide))
+        task: tuple(weights_of(fuser, members, change, inside=True) for change in (np.copy, hide))  # type: ignore[misc]
         for task, members in pairs.items()
     }
 

@@ -251,7 +251,7 @@ def test_a_result_is_an_array():
 def test_a_result_is_a_record():
     result = FusionResult(A, None, None, None, {})
     with pytest.raises(AttributeError):
-        result.image = B
+        result.image = B  # type: ignore[misc]
     assert "metadata" not in repr(result)
 
 

@@ -155,7 +155,7 @@ def test_options_but_the_first_go_by_name():
     for make in (LossWeighting, GradientWeighting):
         assert make("l1").loss == "l1"
         with pytest.raises(TypeError):
-            make("l1", 2.0)
+            make("l1", 2.0)  # type: ignore[call-arg]
     assert replace(PAPER, scale=3) == replace(PAPER, scale=3.0)
 
 

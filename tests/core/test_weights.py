@@ -200,4 +200,4 @@ def test_records_are_values():
     assert LossWeighting(scale=2.0) == LossWeighting(scale=2.0)
     assert hash(StaticWeighting("mean")) == hash(StaticWeighting("mean"))
     with pytest.raises(AttributeError):
-        LossWeighting().loss = "l1"
+        LossWeighting().loss = "l1"  # type: ignore[misc]

@@ -14,7 +14,7 @@ from ttd_jax.engine.recent import Recent
 def test_the_last_used_are_kept_and_nothing_is_made_twice_while_it_is(keys, most):
     recent, made, kept = Recent(most), [], []
     for key in keys:
-        recent.get(key, lambda key=key: made.append(key) or f"value of {key}")
+        recent.get(key, lambda key=key: made.append(key) or f"value of {key}")  # type: ignore[misc]
         if key not in kept:  # a list restates it, the last used at the end
             assert made.pop() == key
         kept = [*(k for k in kept if k != key), key][-most:]

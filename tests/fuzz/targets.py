@@ -83,4 +83,4 @@ def cases(kind: str, folder: Path, first: int, count: int) -> Iterator[tuple[int
     for seed in range(first, first + count):
         name = names[seed % len(names)]
         data = mutated(files[name], seed)
-        yield seed, name, lambda name=name, data=data: attempt(name, data, folder)
+        yield seed, name, lambda name=name, data=data: attempt(name, data, folder)  # type: ignore[misc]

@@ -153,7 +153,7 @@ def test_damaged_exif_does_not_cost_the_picture(tmp_path, damage):
         Image.fromarray(RGB8).save(tmp_path / "a.png", exif=broken)
         picture = read_image(tmp_path / "a.png")
         assert sorted(picture.pixels.shape) == sorted(RGB8.shape)
-        write_image(tmp_path / "b.tif", picture.pixels, picture.metadata, overwrite=True)
+        write_image(tmp_path / "b.tif", picture.pixels, metadata=picture.metadata, overwrite=True)
         np.testing.assert_array_equal(read_image(tmp_path / "b.tif").pixels, picture.pixels)
 
 
