@@ -26,8 +26,8 @@ from ttd_jax.engine.temporal import Steady
 from ttd_jax.engine.weighting import settle_weighting
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Source, Sources, check_sources
-from ttd_jax.ops.pixels import from_float, image_dtype
-from ttd_jax.ops.ranges import Range, from_unit
+from ttd_jax.ops.pixels import image_dtype
+from ttd_jax.ops.ranges import Range
 from ttd_jax.options import Align, Color, Frame, OnError, Precision, WeightingName, choices
 from ttd_jax.result import FusionResult
 
@@ -75,13 +75,11 @@ def fuse(
             such numbers faster; sums, losses, weights and colour stay in float32.
         range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
             are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
-        keep_range: Return the image in the range that was told of the reference, as its files have it, in place of
-            that of the pixel type.
+        keep_range: Return the image in the range that was told of the reference, not in that of the pixel type.
         align: Registers the sources on the reference first: ``"auto"`` (affine), ``"translation"``, ``"euclidean"``,
             ``"affine"`` or ``"homography"``; needs the extra ``align``. None takes them as they are, and remarks on
             those that seem to lie beside the reference (docs/alignment.md).
-        align_frame: ``"crop"`` shows what all aligned sources have in common, ``"keep"`` the whole reference, which
-            stands in for sources that do not reach its edges.
+        align_frame: ``"crop"`` to what aligned sources have in common, or ``"keep"`` the reference's frame.
         explain: Also fuse by the static rule (``result.static``), and put the covariances of weights and losses and
             the terms of the paper's bound for both into ``report["theory"]`` (docs/theory.md).
 
@@ -207,8 +205,7 @@ class Fuser:
 
             workers: Threads that read files; of more than one, as many sets are read in advance at least.
 
-            temporal: Share of the frame before in what weights add to the mean of the sources, for the frames of a
-                video; from 0, which keeps frames apart, to less than 1. Weights and losses stay those of each frame.
+            temporal: Of a video, the share of frames before where nothing moves, from 0 to below 1 (docs/video.md).
 
         Returns:
             An iterator over results, in the order of ``items``.
@@ -224,11 +221,10 @@ class Fuser:
         """
         if ahead < 1 or workers < 1 or errors not in choices(OnError):
             raise InputError(
-                f"ahead and workers are 1 or more and errors 'raise' or 'yield'; got {ahead!r}, {workers!r}, {errors!r}"
+                f"ahead, workers: 1 or more, errors: raise or yield; got {ahead!r}, {workers!r}, {errors!r}"
             )
-        ahead = max(ahead, workers)
         finish = partial(self._finish, steady=Steady(temporal)) if temporal else self._finish
-        return overlap(items, self._read, self._launch, finish, ahead, errors == "yield", workers=workers)
+        return overlap(items, self._read, self._launch, finish, max(ahead, workers), errors == "yield", workers=workers)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
         """Fuses N sets of sources of one size, given as one array.
@@ -329,10 +325,7 @@ class Fuser:
         )
 
     def _pixels(self, fused: Restored, stack: Stack) -> np.ndarray:
-        dtype = self.dtype or stack.like.dtype
-        if self._keep_range and stack.like.range is not None:
-            return from_unit(from_float(fused.image, "float32"), stack.like.range, np.dtype(dtype))
-        return from_float(fused.image, dtype)
+        return stack.like.pixels(fused.image, dtype=self.dtype, keep_range=self._keep_range)
 
     @cached_property
     def _static(self) -> Programs:

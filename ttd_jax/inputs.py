@@ -17,8 +17,8 @@ from ttd_jax.align.orientation import suspected_shift
 from ttd_jax.errors import InputError
 from ttd_jax.io.images import picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
-from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, to_float
-from ttd_jax.ops.ranges import Range, check_depths, to_unit
+from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, from_float, to_float
+from ttd_jax.ops.ranges import Range, check_depths, from_unit, to_unit
 from ttd_jax.options import Align, Frame, check_choice
 
 Source: TypeAlias = ArrayLike | Image.Image | os.PathLike[str]
@@ -59,6 +59,17 @@ class Sources:
     remarks: tuple[str, ...] = field(default=())
     alignment: Mapping[str, Any] | None = None
     range: Range | None = None
+
+    def pixels(self, image: np.ndarray, *, dtype: Any, keep_range: bool) -> np.ndarray:
+        """A fused image in [0, 1] as pixels of a type, or of the deepest source's; in the reference's range if told.
+
+        Raises:
+            InputError: A pixel is not finite, or the type cannot hold the range.
+        """
+        dtype = dtype or self.dtype
+        if keep_range and self.range is not None:
+            return from_unit(from_float(image, "float32"), self.range, np.dtype(dtype))
+        return from_float(image, dtype)
 
 
 def check_sources(

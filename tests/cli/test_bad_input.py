@@ -149,7 +149,6 @@ def test_a_folder_that_is_not_writable(ttd_jax, place, checkpoint, monkeypatch):
     "arguments",
     [
         [],
-        ["-o", "out.png"],
         [*PAIR],
         [*PAIR, "-o", "out.png", "--weighting", "best"],
         [*PAIR, "-o", "out.png", "--color", "hsv"],

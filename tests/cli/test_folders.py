@@ -89,7 +89,7 @@ def test_notes_are_gathered(ttd_jax, checkpoint, folders):
         (["vis", "ir", "-o", "vis"], "output vis is also a source or another output: choose another name"),
         (["vis", "ir", "-o", "vis/1.png"], "output vis/1.png is a file: name a folder, since the sources are folders"),
         (["vis", "ir", "-o", "no/out"], "output folder {here}/no does not exist: create it first"),
-        (["vis", "empty", "-o", "out"], "empty holds no images (.png .tif .tiff .jpg .jpeg .bmp .webp)"),
+        (["vis", "empty", "-o", "out"], "empty holds no images (.png .tif .tiff .jpg .jpeg .bmp .webp .heic .heif "),
         (["vis", "-o", "out"], "fusion takes two sources or more; got 1: a folder is many sets"),
         (
             ["vis", "ir", "-o", "out", "--save-static", "out"],

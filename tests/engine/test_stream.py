@@ -161,5 +161,5 @@ def test_the_next_is_read_and_launched_before_one_is_finished():
 
 @pytest.mark.parametrize("options", [{"ahead": 0}, {"workers": 0}, {"errors": "ignore"}])
 def test_options_that_cannot_be(options):
-    with pytest.raises(InputError, match="ahead and workers are 1 or more and errors 'raise' or 'yield'; got "):
+    with pytest.raises(InputError, match="ahead, workers: 1 or more, errors: raise or yield; got "):
         FUSER.stream(FRAMES, **options)

@@ -50,7 +50,8 @@ def test_an_empty_folder(folders):
     a, b = folders(a="1.png", b="notes.txt")
     with pytest.raises(InputError) as caught:
         match_stems([a, b])
-    assert str(caught.value) == f"{b} holds no images (.png .tif .tiff .jpg .jpeg .bmp .webp)"
+    endings = ".png .tif .tiff .jpg .jpeg .bmp .webp .heic .heif .dng .nef .cr2 .cr3 .arw .raf .rw2 .orf"
+    assert str(caught.value) == f"{b} holds no images ({endings})"
 
 
 def test_a_missing_folder(folders):

@@ -1,7 +1,7 @@
 """Steady fusion of frames: what weights add to the mean of the sources is smoothed over time where nothing moves.
 
-With s the mean of the sources and f the fused frame, the difference f - s is averaged over the frames before, pixel by
-pixel, as far as all sources, and that difference, stayed as they were. What moves is taken from its own frame alone,
+With s the mean of the sources and f the fused frame, the difference f - 0.85 s is averaged over the frames before,
+pixel by pixel, as far as all sources, and that difference, stayed as they were. What moves is taken from its own frame alone,
 so that nothing trails behind it; a frame that changes nearly everywhere is a cut and begins anew.
 """
 
@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from ttd_jax.options import check_share
 
+_KEPT = 0.85  # of the mean of the sources: its noise alone is a tenth more than that of static fusion
 _SIDE = 5  # of the windows in which frames are compared
 _STEADY = 3.0  # standard deviations of a change that may be noise
 _MOST_NOISE, _LEAST_NOISE = 0.012, 0.001  # of a change, averaged over a window
@@ -50,7 +51,7 @@ class Steady:
         self, sources: Float[np.ndarray, "M H W C"], fused: Float[np.ndarray, "H W *D"]
     ) -> Float[np.ndarray, "H W *D"]:
         """The fused frame, steadied; floats."""
-        base = sources.mean(axis=0)
+        base = _KEPT * sources.mean(axis=0)
         base = base if fused.ndim == 3 else base.mean(axis=-1)
         added, frames = fused - base, np.zeros(fused.shape[:2], np.float32)
         before = self._added
