@@ -1,8 +1,8 @@
 """Steady fusion of frames: what weights add to the mean of the sources is smoothed over time where nothing moves.
 
 With s the mean of the sources and f the fused frame, the difference f - 0.85 s is averaged over the frames before,
-pixel by pixel, as far as all sources, and that difference, stayed as they were. What moves is taken from its own frame alone,
-so that nothing trails behind it; a frame that changes nearly everywhere is a cut and begins anew.
+pixel by pixel, as far as all sources, and that difference, stayed as they were. What moves is taken from its own frame
+alone, so that nothing trails behind it; a frame that changes nearly everywhere is a cut and begins anew.
 """
 
 from dataclasses import dataclass, field
