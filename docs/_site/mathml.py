@@ -20,7 +20,7 @@ class _Formula(InlineProcessor):
         super().__init__(pattern, md)
         self.display = display
 
-    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | str, int, int]:  # noqa: N802
+    def handleMatch(self, m: re.Match[str], data: str) -> tuple[etree.Element | str, int, int]:
         """The formula as MathML, out of reach of what comes later."""
         formula = latex2mathml.converter.convert(m[1].strip(), display=self.display)
         return self.md.htmlStash.store(formula), m.start(0), m.end(0)
@@ -29,7 +29,7 @@ class _Formula(InlineProcessor):
 class MathML(Extension):
     """``$...$`` within a line and ``$$...$$`` on its own."""
 
-    def extendMarkdown(self, md: Markdown) -> None:  # noqa: N802
+    def extendMarkdown(self, md: Markdown) -> None:
         """Registers both."""
         md.inlinePatterns.register(_Formula(BLOCK, md, "block"), "formula-block", AFTER_CODE + 1)
         md.inlinePatterns.register(_Formula(INLINE, md, "inline"), "formula", AFTER_CODE)

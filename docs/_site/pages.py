@@ -47,7 +47,9 @@ def documented() -> dict[str, list[str]]:
 
 def api_page(module: str) -> str:
     """The page of one module."""
-    return f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+    return (
+        f"# {module}\n\n::: {module}\n    options:\n      show_root_heading: false\n      show_root_toc_entry: false\n"
+    )
 
 
 def api_index(homes: dict[str, str]) -> str:
