@@ -1,7 +1,7 @@
 """Runs the notebooks and stores what they show, or says where stored outputs are not what running them gives.
 
-``python notebooks/store.py [NAME ...]`` runs and stores; with ``--check`` nothing is written, and the exit code is 1 where
-something differs. Needs the ``test`` extra. Figures are stored as JPEG. No display is needed.
+``python notebooks/store.py [NAME ...]`` runs and stores; with ``--check`` nothing is written, and the exit code is 1
+where something differs. Needs the ``test`` extra. Figures are stored as JPEG. No display is needed.
 """
 
 import argparse
@@ -99,9 +99,7 @@ def unlike(stored: str, fresh: str) -> list[str]:
         return [f"the stored figure has {images[0].size} pixels, running gives {images[1].size}"]
     small = [np.asarray(image.resize((64, 64)), np.float64).ravel() for image in images]
     correlation = np.corrcoef(*small)[0, 1]
-    return (
-        [] if correlation >= 0.9 else [f"the stored figure correlates with that of running by {correlation:.2f} only"]
-    )
+    return [] if correlation >= 0.9 else [f"the stored figure correlates by {correlation:.2f} with that of running"]
 
 
 def main() -> int:

@@ -60,7 +60,10 @@ def test_bash_completes_commands_options_and_choices(ttd_jax, tmp_path):
     ask = f"""
         source {script}
         complete -p ttd-jax | sed 's/.*-F \\([^ ]*\\).*/\\1/' > function
-        press() {{ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); $(cat function) ttd-jax; echo "${{COMPREPLY[*]}}"; }}
+        press() {{
+            COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); $(cat function) ttd-jax
+            echo "${{COMPREPLY[*]}}"
+        }}
         press ttd-jax ex; press ttd-jax fuse --save-; press ttd-jax fuse --weighting ""; press ttd-jax fuse ne
     """
     done = subprocess.run(["bash", "-c", ask], cwd=tmp_path, capture_output=True, text=True, check=True)
