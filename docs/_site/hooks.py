@@ -39,9 +39,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     outside = {}
     for page in [*written.values(), *(Path(str(f.abs_src_path)) for f in files.documentation_pages())]:
         outside |= {path: None for path in pages.linked(page, page.read_text()).values() if path.is_file()}
+    for path in sorted((pages.ROOT / "notebooks").glob("*.ipynb")):
+        text, figures = pages.notebook_page(path)
+        files.append(File.generated(config, pages.in_site(path), content=text))
+        files.append(File.generated(config, f"files/notebooks/{path.name}", abs_src_path=str(path)))
+        for name, figure in figures.items():
+            files.append(File.generated(config, f"notebooks/{name}", content=figure))
     for path in outside:
         at = pages.in_site(path)
-        if at not in written:
+        if at not in written and path.suffix != ".ipynb":
             if path.suffix == ".md":
                 written[at] = path
             else:

@@ -4,6 +4,8 @@ Plain functions of text and paths, without MkDocs, so that tests need none.
 """
 
 import ast
+import base64
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
+BADGE = re.compile(r"\[!\[[^\]]*\]\(https:[^)]*\)\]\([^)]*\) ?")  # a picture that would be fetched from elsewhere
 ROLE = re.compile(r":([a-z]+):`~?([^`]+)`")
 
 
@@ -85,8 +88,32 @@ def linked(page: Path, text: str) -> dict[str, Path]:
     return found
 
 
+def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
+    """A notebook with its stored outputs as Markdown, and its figures by the name the page gives them."""
+    parts: list[str] = []
+    figures: dict[str, bytes] = {}
+    for cell in json.loads(path.read_text())["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(BADGE.sub("", source))
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            if "image/jpeg" in data:
+                name = f"{path.stem}_{len(figures)}.jpg"
+                figures[name] = base64.b64decode(data["image/jpeg"])
+                parts.append(f"![what the cell above shows]({name})")
+            elif text := "".join(data.get("text/plain", "")).rstrip():
+                parts.append(f"```text\n{text}\n```")
+    parts.append(f"[The notebook itself](../files/notebooks/{path.name})")
+    return "\n\n".join(parts) + "\n", figures
+
+
 def in_site(path: Path) -> str:
     """Where a file of the project lies in the site: a page of ``docs`` as it is, any other under ``files``."""
+    if path.suffix == ".ipynb":
+        return f"notebooks/{path.stem}.md"
     special = {ROOT / "README.md": "index.md", ROOT / "CHANGELOG.md": "changelog.md"}
     if path in special:
         return special[path]
