@@ -53,7 +53,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
             else:
                 files.append(File.generated(config, at, abs_src_path=str(path)))
     for at, path in written.items():
-        files.append(File.generated(config, at, content=pages.relinked(path.read_text(), path, at)))
+        wide = "---\nhide: [navigation, toc]\n---\n\n" if at == "index.md" else ""
+        files.append(File.generated(config, at, content=wide + pages.relinked(path.read_text(), path, at)))
     files.append(File.generated(config, "api/index.md", content=pages.api_index(ttd_jax._HOME)))
     for module in pages.documented():
         files.append(File.generated(config, pages.api_path(module), content=pages.api_page(module)))
