@@ -49,7 +49,7 @@ FOCUS = {
     "ttd-jax": EXPOSURE["ttd-jax"],
     "enfuse": ["enfuse", *SHARPEST, "-o", "{output}", "{sources}"],
     "OpenCV": [sys.executable, "-c", MERTENS.format(weights="1, 0, 0"), "{output}", "{sources}"],
-    "focus-stack": ["focus-stack", "--nocrop", "--output={output}", "{sources}"],
+    "focus-stack": ["focus-stack", "--align-keep-size", "--output={output}", "{sources}"],
 }
 TASKS = ("bracket", "focus", "stack", "large", "metrics")
 Measure = Callable[[np.ndarray], float]
