@@ -60,7 +60,7 @@ def convert_file(
     table = TABLES[backbone]
     if len(paths) != 1 and not table.files:
         raise InputError(f"{backbone} is converted from one file; got {len(paths)}: name one")
-    check_output(output, overwrite)
+    check_output(output, overwrite=overwrite)
     if table.files:
         preset = preset or spec.default_preset
         files, converted = _from_several(backbone, preset, paths)
@@ -79,7 +79,7 @@ def convert_file(
         "licence": spec.licence,
         "ttd_jax": __version__,
     }
-    return save_checkpoint(output, converted.variables, manifest, overwrite), converted
+    return save_checkpoint(output, converted.variables, manifest, overwrite=overwrite), converted
 
 
 def _from_one(backbone: str, preset: str, file: File) -> Converted:

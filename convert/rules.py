@@ -68,9 +68,9 @@ class Table:
         return {part_of(match[0].target) for match in found if match and match[0]} & set(self.files)
 
     @cached_property
-    def _patterns(self) -> dict[int, list[tuple[re.Pattern, Rule | None]]]:
+    def _patterns(self) -> dict[int, list[tuple[re.Pattern[str], Rule | None]]]:
         """Patterns with their rules, what is ignored first, by the number of dots, of which a placeholder has none."""
-        found: dict[int, list[tuple[re.Pattern, Rule | None]]] = {}
+        found: dict[int, list[tuple[re.Pattern[str], Rule | None]]] = {}
         for source, rule in [*((i, None) for i in self.ignored), *((r.source, r) for r in self.rules)]:
             pattern = re.sub(
                 r"\\\{(\w+)\\\}", r"(?P<\1>[^./]+)", re.escape(source)

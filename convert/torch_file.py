@@ -25,7 +25,7 @@ _MOST_PICKLED = 2**24  # bytes; PyTorch pickles some hundred for each tensor, wh
 _DEEPEST = 16  # mappings within mappings
 
 
-def read_torch_file(path: str | os.PathLike) -> dict[str, np.ndarray]:
+def read_torch_file(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """The tensors of a ``.pth`` file by their dotted names.
 
     Nested mappings, as in files with several networks, give names such as ``encoder.conv1.weight``. Entries that

@@ -109,7 +109,7 @@ class _Size(_Inert):
         return _sides(sides)
 
 
-class _Mapping(OrderedDict):
+class _Mapping(OrderedDict[Any, Any]):
     """A mapping whose attributes, such as the ``_metadata`` of modules, are not kept."""
 
     def __setstate__(self, state: Any) -> None:
@@ -152,7 +152,7 @@ class StateDictUnpickler(pickle._Unpickler):
     def __init__(self, file: io.BytesIO, storage_of: Callable[[Any], Storage]):
         super().__init__(file, encoding="utf-8")
         self._storage_of = storage_of
-        self._stand_ins: dict[tuple[str, str], Callable] = {
+        self._stand_ins: dict[tuple[str, str], Callable[..., Any]] = {
             ("collections", "OrderedDict"): _RebuildMapping(),
             ("torch", "Size"): _Size(),
             ("torch._utils", "_rebuild_tensor"): _RebuildTensor(),

@@ -14,6 +14,12 @@ from jaxtyping import install_import_hook
 
 from tests import typecheck
 
+# Nine tenths of the time would go into optimizing programs that run once. So they are not, but for TESTS=optimized,
+# and tests marked ``optimized`` are run like that as well (tests/test_optimized.py).
+if os.environ.get("TESTS") != "optimized":
+    os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+
 if importlib.util.find_spec("convert") is None:  # not in a checkout: the wheel has it under another name
     sys.modules["convert"] = importlib.import_module("ttd_jax_convert")
 install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")

@@ -8,6 +8,8 @@ from studies.weights import fade, hide, weights_of
 from ttd_jax import Fuser
 from ttd_jax.backbones import BUNDLED
 
+pytestmark = pytest.mark.optimized
+
 PAIRS = known_focus_pairs(128)[:4]
 
 

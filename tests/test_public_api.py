@@ -1,7 +1,4 @@
-"""Every public function and class, read from the source: how it is called, and what its docstring says.
-
-What does not keep a rule yet is listed by name, and whoever mends it takes the name out.
-"""
+"""Every public function and class, read from the source: how it is called, and what its docstring says."""
 
 import ast
 import re
@@ -84,13 +81,24 @@ def raises_unsaid(public: Public) -> bool:
         for call in [node.exc]
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
     }
-    return bool(raised & {"InputError", "CheckpointError"}) and "Raises:" not in public.doc
+    told_by_main = public.name.startswith("ttd_jax.cli.") and public.name.endswith(".run")
+    return bool(raised & {"InputError", "CheckpointError"}) and "Raises:" not in public.doc and not told_by_main
 
 
 def opens_badly(public: Public) -> bool:
     """Whether the docstring does not begin with one sentence on a line of its own."""
+    if not public.doc and public.node.name in ("setup", "encode", "decode") and ".backbones." in public.name:
+        return False  # of a flax module, whose class says what it is
     first, *rest = public.doc.splitlines() or [""]
     return not re.fullmatch(r"[A-Z`0-9\"|(:*].*[.:]", first) or (bool(rest) and rest[0] != "")
+
+
+def arguments_unsaid(public: Public) -> bool:
+    """Whether it takes four arguments or more and does not say what each is; a verb's are told by its protocol."""
+    assert isinstance(public.node, Function)
+    given = [one.arg for one in [*public.node.args.args, *public.node.args.kwonlyargs] if one.arg != "self"]
+    verb = public.node.name in ("weigh", "survey", "render")
+    return len(given) > 3 and "Args:" not in public.doc and not verb
 
 
 def unknown_sections(public: Public) -> bool:
@@ -98,76 +106,44 @@ def unknown_sections(public: Public) -> bool:
     return any(name not in SECTIONS for name in re.findall(r"^([A-Z][a-z]+):$", public.doc, re.MULTILINE))
 
 
-# These are read when they have settled.
-LATER = tuple(f"ttd_jax.{part}." for part in ("backbones", "cli", "core", "engine", "io", "training"))
+MODELS = (
+    *(f"backbones.{name}" for name in ("adapter.RuleModel", "bandnet.BandNet", "mgdn.MGDN", "piafusion.PIAFusion")),
+    "backbones.pyramid.Pyramid",
+    "core.model.FusionModel",
+    "core.precision.RoundedModel",
+)
+WEIGHTINGS = (
+    "core.gradient_weighting.GradientWeighting",
+    "core.protocol.Weighting",
+    "core.weighting.LossWeighting",
+    "core.weighting.StaticWeighting",
+)
 
-# What each rule does not hold for yet, without the package's name.
-NOT_YET: dict[str, set[str]] = {
+# What a rule does not hold for, without the package's name, and why.
+EXCEPTIONS: dict[str, set[str]] = {
     "defaults_by_position": {
-        "comparison.report.render",
-        "metrics.evaluation.resolve_variants",
-        "metrics.levels.stretch",
-        "metrics.structural.ssim_terms",
-        "ops.conv.conv",
-        "ops.conv.replicate_conv",
-        "ops.filters.local_moments",
-    },
-    "choices_as_str": {
-        "comparison.folders.evaluate_folders",
-        "comparison.report.render",
-        "metrics.contrast.average_gradient",
-        "metrics.contrast.edge_intensity",
-        "metrics.contrast.spatial_frequency",
-        "metrics.contrast.standard_deviation",
-        "metrics.correlation.correlation_coefficient",
-        "metrics.correlation.sum_of_correlations_of_differences",
-        "metrics.edges.edge_preservation",
-        "metrics.edges.fusion_artifacts",
-        "metrics.edges.fusion_loss",
-        "metrics.error.mean_squared_error",
-        "metrics.error.peak_signal_to_noise_ratio",
-        "metrics.error.root_mean_squared_error",
-        "metrics.evaluation.evaluate",
-        "metrics.evaluation.resolve_variants",
-        "metrics.exposure.multi_exposure_structural_similarity",
-        "metrics.feature_information.feature_mutual_information",
-        "metrics.information.cross_entropy",
-        "metrics.information.entropy",
-        "metrics.information.mutual_information",
-        "metrics.information.normalized_mutual_information",
-        "metrics.perception.chen_blum",
-        "metrics.perception.chen_varshney",
-        "metrics.structural.multiscale_structural_similarity",
-        "metrics.structural.structural_similarity",
-        "metrics.visual.visual_information_fidelity",
-        "metrics.weighted_structural.piella",
-    },
-    "raises_unsaid": {
-        "metrics.planes.check_channel",
-    },
-    "opens_badly": {
-        "ops.elementary.tan_half_turn",
+        "backbones.load_backbone",  # load_backbone("ifcnn", folder) is how it is known
+        "cli.main",  # main(argv), as everywhere
+        *(f"{model}.merge" for model in MODELS),  # a verb of the protocol: merge(features, weights)
+        *(f"{weighting}.{verb}" for weighting in WEIGHTINGS for verb in ("weigh", "describe")),  # as in optax
+        "core.bands.merge_features",
+        "core.scoring.Scoring.as_data",
     },
 }
-RULES = [defaults_by_position, choices_as_str, raises_unsaid, opens_badly, unknown_sections]
+RULES = [defaults_by_position, choices_as_str, raises_unsaid, arguments_unsaid, opens_badly, unknown_sections]
 
 
 @pytest.mark.parametrize("broken", RULES, ids=lambda rule: rule.__name__)
-def test_rules_hold_for_all_but_what_is_listed(broken):
-    checked = FUNCTIONS if broken in (defaults_by_position, choices_as_str, raises_unsaid) else PUBLIC
+def test_rules_hold_for_all_but_the_exceptions(broken):
+    checked = FUNCTIONS if broken in (defaults_by_position, choices_as_str, raises_unsaid, arguments_unsaid) else PUBLIC
     assert len(checked) > 200
-    found = {
-        public.name.removeprefix("ttd_jax.")
-        for public in checked
-        if not public.name.startswith(LATER) and broken(public)
-    }
-    listed = NOT_YET.get(broken.__name__, set())
-    assert sorted(found - listed) == [], broken.__doc__
+    found = {public.name.removeprefix("ttd_jax.") for public in checked if broken(public)}
+    assert found == EXCEPTIONS.get(broken.__name__, set()), broken.__doc__
 
 
 def test_the_rules_can_fail():
     text = '''
-def option(x, kind: str = "a"):
+def option(x, y, z, kind: str = "a"):
     """lower case"""
     raise InputError("no")
 def fine(x, *, kind: Kind = "a"):
@@ -178,6 +154,6 @@ def fine(x, *, kind: Kind = "a"):
     """
     raise InputError("no")
 '''
-    for rule in RULES[:4]:
+    for rule in RULES[:5]:
         assert [public.name for public in functions(text) if rule(public)] == ["m.option"], rule.__name__
     assert unknown_sections(functions('def f():\n    """F.\n\n    Parameter:\n        x: y.\n    """')[0])

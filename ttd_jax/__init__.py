@@ -9,7 +9,7 @@ All of them load on first use, so that ``import ttd_jax`` (and ``ttd-jax --help`
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.2.0"
 
@@ -73,7 +73,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'ttd_jax' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -38,7 +38,7 @@ def fuse(
     sources: Mapping[str, Source] | Sequence[Source] | np.ndarray,
     *misplaced: Any,
     backbone: Backbone | str | None = None,
-    checkpoint: str | os.PathLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     weighting: WeightingName | Weighting = "loss",
     recipe: str | None = None,
     color: Color = "auto",

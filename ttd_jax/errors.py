@@ -2,11 +2,29 @@
 
 
 class InputError(ValueError):
-    """Sources, options or output files that cannot be used; the command line exits with 2."""
+    """Sources, options or output files that cannot be used; the command line exits with 2.
+
+    Example:
+        >>> from ttd_jax import fuse
+        >>> try:
+        ...     fuse(["day.png"])
+        ... except InputError as error:
+        ...     print(error)
+        fusion takes two sources or more; got 1
+    """
 
 
 class CheckpointError(ValueError):
-    """A checkpoint or PyTorch file that cannot be used; the command line exits with 3."""
+    """A checkpoint or PyTorch file that cannot be used; the command line exits with 3.
+
+    Example:
+        >>> from ttd_jax import load_backbone
+        >>> try:
+        ...     load_backbone("ifcnn", "missing")
+        ... except CheckpointError as error:
+        ...     print(error)
+        no checkpoint at missing: expected a folder with manifest.json
+    """
 
 
 _LONGEST_NAME = 200

@@ -20,7 +20,7 @@ from ttd_jax.options import Platform, choices
 
 def export_fuser(
     fuser: Fuser,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     sources: int = 2,
     channels: int = 1,
@@ -48,6 +48,12 @@ def export_fuser(
 
     Raises:
         InputError: The fusion cannot be exported like this, or a file cannot be written there.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     export_fuser(Fuser(backbone="pyramid"), f"{folder}/mean", size=(8, 10), platforms=["cpu"])["takes"]
+        ['float32[2,8,10,1]']
     """
     if sources < 2 or channels not in (1, 3, 6) or (size is not None and min(size) < 2):
         raise InputError(
@@ -59,7 +65,7 @@ def export_fuser(
     path = Path(path)
     beside = path.with_name(path.name + ".json")
     for one in (path, beside):
-        check_output(one, overwrite)
+        check_output(one, overwrite=overwrite)
     exported = _export(fuser, sources, channels, size, tuple(platforms))
     description = {
         "takes": [one.str_short() for one in exported.in_avals],
@@ -67,9 +73,9 @@ def export_fuser(
         "platforms": list(exported.platforms),
         **fuser.describe(channels=channels, sources=sources),
     }
-    with atomic_file(path, overwrite) as temporary:
+    with atomic_file(path, overwrite=overwrite) as temporary:
         temporary.write_bytes(exported.serialize())
-    with atomic_file(beside, overwrite) as temporary:
+    with atomic_file(beside, overwrite=overwrite) as temporary:
         temporary.write_text(json.dumps(description, indent=2) + "\n")
     return description
 

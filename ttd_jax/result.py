@@ -30,6 +30,12 @@ class FusionResult:
         metadata: EXIF and ICC profile that ``save`` keeps.
         static: The image that the network's own rule makes of the sources, where an explanation was asked for.
         bands: What was merged by, in the form that the weighting gave it, if that was not one map a source.
+
+    Example:
+        >>> from ttd_jax import fuse
+        >>> result = fuse([np.zeros((8, 10)), np.ones((8, 10))], backbone="pyramid")
+        >>> result.image.shape, result.weights.shape, result.report["backbone"]
+        ((8, 10), (2, 8, 10), 'pyramid')
     """
 
     image: np.ndarray
@@ -41,10 +47,10 @@ class FusionResult:
     static: np.ndarray | None = field(default=None, repr=False)
     bands: Any = field(default=None, repr=False)
 
-    def __array__(self, dtype=None, copy=None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.image, dtype=dtype, copy=copy)
 
-    def save(self, path: str | os.PathLike, *, overwrite: bool = False) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Writes the image; the file name's ending is its format.
 
         Args:
@@ -54,4 +60,4 @@ class FusionResult:
         Raises:
             InputError: The file exists, or cannot be written there.
         """
-        write_image(path, self.image, self.metadata, overwrite)
+        write_image(path, self.image, metadata=self.metadata, overwrite=overwrite)

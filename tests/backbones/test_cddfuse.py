@@ -22,6 +22,7 @@ def variables():
     return random_variables(SPEC, CDDFuse())
 
 
+@pytest.mark.optimized
 @pytest.mark.shared_data
 @pytest.mark.parametrize("case", ["small", "msrs_day", "odd"])
 def test_golden_arrays(golden, case):

@@ -45,6 +45,7 @@ def worst(got, golden):
     return float(np.abs(got - golden).max() / max(1, np.abs(golden).max()))
 
 
+@pytest.mark.optimized
 @pytest.mark.shared_data
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("rule", ["max", "mean", "sum"])

@@ -22,6 +22,7 @@ INPUTS = {
 }
 
 
+@pytest.mark.optimized
 @pytest.mark.shared_data
 @pytest.mark.parametrize("case", ["aligned", "odd"])
 @pytest.mark.parametrize("task", INPUTS)

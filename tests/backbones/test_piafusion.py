@@ -19,6 +19,7 @@ from ttd_jax.io.checkpoints import count_parameters
 ROLES = ("visible", "infrared")
 
 
+@pytest.mark.optimized
 @pytest.mark.shared_data
 @pytest.mark.parametrize("case", ["small", "msrs_day", "odd"])
 def test_golden_arrays(golden, case):

@@ -96,6 +96,7 @@ def alone(model, variables, sources, features, kind="alone"):
 ARRAYS = {"densefuse": densefuse_arrays, "didfuse": didfuse_arrays, "auif": auif_arrays, "pfcfuse": pfcfuse_arrays}
 
 
+@pytest.mark.optimized
 @pytest.mark.shared_data
 @pytest.mark.parametrize("case", ["small", "odd", "large"])
 @pytest.mark.parametrize("name", NETWORKS)

@@ -10,6 +10,8 @@ from scipy.special import expit
 from ttd_jax.backbones.ifcnn import IFCNNNetwork
 from ttd_jax.backbones.piafusion import PIAFusionNetwork
 
+pytestmark = pytest.mark.optimized
+
 RNG = np.random.default_rng(0)
 
 

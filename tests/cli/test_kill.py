@@ -15,15 +15,15 @@ WHOLE = {"out/1.png": b"image", "weights/1.png": b"weights"}
 
 def test_killed_at_some_random_moments():
     done = subprocess.run(
-        [sys.executable, "-m", "tests.cli.kill", "--count", "6", "--first", str(int.from_bytes(os.urandom(3)))],
+        [sys.executable, "-m", "tests.cli.kill", "--count", "3", "--first", str(int.from_bytes(os.urandom(3)))],
         cwd=Path(__file__).parents[2],
-        env={name: value for name, value in os.environ.items() if not name.startswith("JAX_")},
+        env={name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"},
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"^6 kills in .* 0 mistakes$", done.stdout, re.MULTILINE)
+    assert re.search(r"^3 kills in .* 0 mistakes$", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

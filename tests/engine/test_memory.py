@@ -76,7 +76,7 @@ def write(root, **files):
 
 def test_available_memory_without_a_container(tmp_path):
     write(tmp_path, proc__meminfo="MemTotal:       100 kB\nMemAvailable:    60 kB\nHugePages_Total:       0\n")
-    assert available_on_host(tmp_path) == 60 * 1024
+    assert available_on_host(root=tmp_path) == 60 * 1024
 
 
 def test_a_container_that_leaves_less(tmp_path):
@@ -86,9 +86,9 @@ def test_a_container_that_leaves_less(tmp_path):
     (group / "memory.max").write_text("50000\n")
     (group / "memory.current").write_text("40000\n")
     (group / "memory.stat").write_text("anon 30000\ninactive_file 7000\n")
-    assert available_on_host(tmp_path) == 50_000 - 40_000 + 7_000
+    assert available_on_host(root=tmp_path) == 50_000 - 40_000 + 7_000
     (group / "memory.max").write_text("max\n")
-    assert available_on_host(tmp_path) == 60 * 1024
+    assert available_on_host(root=tmp_path) == 60 * 1024
 
 
 def test_a_container_of_the_older_kind(tmp_path):
@@ -98,13 +98,13 @@ def test_a_container_of_the_older_kind(tmp_path):
     (group / "memory.limit_in_bytes").write_text("50000\n")
     (group / "memory.usage_in_bytes").write_text("52000\n")
     (group / "memory.stat").write_text("inactive_file 1\ntotal_inactive_file 0\n")
-    assert available_on_host(tmp_path) == 0
+    assert available_on_host(root=tmp_path) == 0
     (group / "memory.limit_in_bytes").write_text(f"{2**63 - 4096}\n")
-    assert available_on_host(tmp_path) == 60 * 1024
+    assert available_on_host(root=tmp_path) == 60 * 1024
 
 
 def test_systems_and_devices_that_do_not_say(tmp_path):
-    assert available_on_host(tmp_path) is None
+    assert available_on_host(root=tmp_path) is None
     assert available_on(SimpleNamespace(platform="gpu", memory_stats=lambda: None)) is None
     stats = {"bytes_limit": 100, "bytes_in_use": 30}
     assert available_on(SimpleNamespace(platform="gpu", memory_stats=lambda: stats)) == 70

@@ -69,10 +69,16 @@ def test_a_folder_that_is_not_writable(tmp_path, monkeypatch):
 
 def test_a_folder_is_not_a_file_nor_the_other_way_round(tmp_path):
     (tmp_path / "a.png").mkdir()
-    with pytest.raises(InputError, match=r"a\.png is a folder: name a file"), atomic_file(tmp_path / "a.png", True):
+    with (
+        pytest.raises(InputError, match=r"a\.png is a folder: name a file"),
+        atomic_file(tmp_path / "a.png", overwrite=True),
+    ):
         pass
     (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="file is a file: name a folder"), atomic_folder(tmp_path / "file", True):
+    with (
+        pytest.raises(InputError, match="file is a file: name a folder"),
+        atomic_folder(tmp_path / "file", overwrite=True),
+    ):
         pass
     assert sorted(os.listdir(tmp_path)) == ["a.png", "file"]
 

@@ -48,7 +48,7 @@ def pixels_for(name):
 @pytest.mark.parametrize("name", [*LOSSLESS, "a.jpg"])
 def test_exif_and_its_directories_are_kept(tmp_path, name):
     metadata = source(tmp_path, exif=exif_block())
-    write_image(tmp_path / name, pixels_for(name), metadata)
+    write_image(tmp_path / name, pixels_for(name), metadata=metadata)
     if name != "a.jpg":
         np.testing.assert_array_equal(read_image(tmp_path / name).pixels, pixels_for(name))
     exif = Image.Exif()
@@ -67,7 +67,7 @@ def test_exif_and_its_directories_are_kept(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.png", "deep.png", "a.tif", "a.webp", "a.jpg"])
 def test_pillow_finds_what_was_kept(tmp_path, name):
-    write_image(tmp_path / name, RGB8 if name != "deep.png" else RGB16, source(tmp_path, exif=exif_block()))
+    write_image(tmp_path / name, RGB8 if name != "deep.png" else RGB16, metadata=source(tmp_path, exif=exif_block()))
     with Image.open(tmp_path / name) as image:
         exif = image.getexif()
         assert exif[MAKE] == "A Maker"
@@ -76,13 +76,13 @@ def test_pillow_finds_what_was_kept(tmp_path, name):
 
 
 def test_pillow_reads_the_pixels_of_a_tiff_with_exif(tmp_path):
-    write_image(tmp_path / "a.tif", RGB8, source(tmp_path, exif=exif_block()))
+    write_image(tmp_path / "a.tif", RGB8, metadata=source(tmp_path, exif=exif_block()))
     with Image.open(tmp_path / "a.tif") as image:
         np.testing.assert_array_equal(np.asarray(image), RGB8)
 
 
 def test_deep_png_has_valid_chunks_in_a_valid_place(tmp_path):
-    write_image(tmp_path / "a.png", RGB16, Metadata(source(tmp_path, exif=exif_block()).exif, SRGB))
+    write_image(tmp_path / "a.png", RGB16, metadata=Metadata(source(tmp_path, exif=exif_block()).exif, SRGB))
     kinds = [kind for kind, _ in png_chunks(tmp_path / "a.png")]
     assert kinds[0] == b"IHDR" and kinds[-1] == b"IEND"
     assert kinds.index(b"iCCP") < kinds.index(b"IDAT") and kinds.count(b"eXIf") == 1
@@ -92,18 +92,18 @@ def test_deep_png_has_valid_chunks_in_a_valid_place(tmp_path):
 def test_icc_profile_is_kept(tmp_path, name):
     metadata = source(tmp_path, icc_profile=SRGB)
     assert metadata == Metadata(None, SRGB)
-    write_image(tmp_path / name, pixels_for(name), metadata)
+    write_image(tmp_path / name, pixels_for(name), metadata=metadata)
     assert read_image(tmp_path / name).metadata.icc == SRGB
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.jpg"])
 def test_a_profile_for_colour_does_not_go_into_a_grey_file(tmp_path, name):
-    write_image(tmp_path / name, GREY8, Metadata(None, SRGB))
+    write_image(tmp_path / name, GREY8, metadata=Metadata(None, SRGB))
     assert read_image(tmp_path / name).metadata.icc is None
 
 
 def test_bmp_holds_no_metadata(tmp_path):
-    write_image(tmp_path / "a.bmp", RGB8, Metadata(exif_block(), SRGB))
+    write_image(tmp_path / "a.bmp", RGB8, metadata=Metadata(exif_block(), SRGB))
     assert read_image(tmp_path / "a.bmp").metadata == Metadata()
 
 
@@ -115,7 +115,7 @@ def test_orientation_is_applied(tmp_path, name, orientation):
     image = Image.fromarray(SMOOTH)
     if deep := name.startswith("deep"):
         exif[MAKE] = "A Maker"
-        write_image(tmp_path / name, SMOOTH.astype(np.uint16) * 257, Metadata(exif.tobytes()))
+        write_image(tmp_path / name, SMOOTH.astype(np.uint16) * 257, metadata=Metadata(exif.tobytes()))
     else:
         options = {
             "lzw.tif": {"compression": "tiff_lzw"},
@@ -163,7 +163,7 @@ def test_exif_that_cannot_be_read_is_said(tmp_path):
 
     from ttd_jax.io.metadata import read_metadata
 
-    assert read_metadata(broken, SRGB) == (
+    assert read_metadata(broken, icc=SRGB) == (
         Metadata(None, SRGB),
         1,
         ["EXIF cannot be read (OSError), so it was left out"],

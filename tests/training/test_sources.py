@@ -128,17 +128,17 @@ def archive(tmp_path_factory):
 def test_a_third_of_the_scenes_is_of_radiance_maps(archive):
     maps = load_radiance(archive)
     assert [one.shape for one in maps] == [(40, 80)] * 2
-    made = make_scenes(0, 6, 32, maps)
+    made = make_scenes(0, 6, 32, radiance=maps)
     assert [scene.radiance is not None for scene in made] == [False, False, True] * 2
     for scene in made[2::3]:
         assert scene.radiance.max() > 2 * np.percentile(scene.radiance, 95)  # what a picture would clip is there
         assert 0 <= scene.image.min() and scene.image.max() == 1
-    again = make_scenes(0, 6, 32, maps)
+    again = make_scenes(0, 6, 32, radiance=maps)
     np.testing.assert_array_equal(made[5].radiance, again[5].radiance)
 
 
 def test_exposures_are_of_the_radiance_itself(archive):
-    scene = make_scenes(0, 3, 48, load_radiance(archive))[2]
+    scene = make_scenes(0, 3, 48, radiance=load_radiance(archive))[2]
     rng = np.random.default_rng(0)
     part = crop(rng, scene, SIZE)
     assert part.radiance.shape == (SIZE, SIZE)

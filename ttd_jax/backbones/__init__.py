@@ -93,7 +93,9 @@ def bundled_checkpoints() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(BUNDLED.glob("*/manifest.json"))}
 
 
-def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None = None, **options: Any) -> Backbone:
+def load_backbone(
+    name: str | None = None, checkpoint: str | os.PathLike[str] | None = None, **options: Any
+) -> Backbone:
     """A backbone with its parameters.
 
     Args:
@@ -150,7 +152,7 @@ def load_backbone(name: str | None = None, checkpoint: str | os.PathLike | None 
 
 def save_backbone(
     backbone: Backbone,
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     *,
     preset: str | None = None,
     config: dict[str, Any] | None = None,
@@ -193,7 +195,7 @@ def save_backbone(
         "config": config,
         "recipes": recipes_as_data(backbone.recipes),
     }
-    return save_checkpoint(path, backbone.variables, manifest, overwrite)
+    return save_checkpoint(path, backbone.variables, manifest, overwrite=overwrite)
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
@@ -213,7 +215,7 @@ def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
     return find_spec(manifest["backbone"])
 
 
-def _checkpoint_folder(name: str | None, checkpoint: str | os.PathLike | None) -> Path:
+def _checkpoint_folder(name: str | None, checkpoint: str | os.PathLike[str] | None) -> Path:
     bundled = bundled_checkpoints()
     if checkpoint is not None:
         return bundled.get(str(checkpoint), Path(checkpoint))

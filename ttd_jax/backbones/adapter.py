@@ -72,11 +72,15 @@ class RuleModel(NetworkModel):
 
     Raises:
         InputError: There is no such rule.
+
+    Example:
+        >>> RuleModel(nn.Dense(1), rule="sum").merge(jnp.array([1.0, 2.0]).reshape(2, 1, 1, 1)).item()
+        3.0
     """
 
     rule: Rule = "sum"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_rule(self.rule)
 
     @property

@@ -82,7 +82,7 @@ class Branch(nn.Module):
 
     start: Callable[[Array], Array]
 
-    def setup(self):
+    def setup(self) -> None:
         self.layers = [Learned() for _ in range(STEPS)]
 
     def __call__(self, image: Float[Array, "*B H W 1"]) -> Float[Array, "*B H W 1"]:
@@ -106,7 +106,7 @@ def normal_conv(x: Float[Array, "*B H W 1"], kernel: Float[Array, "3 3 1 K"]) ->
     if not worth_mending(x, 3):
         return reflect_conv(reflect_conv(x, kernel), turned)
 
-    def border(strip, near):
+    def border(strip: Array, near: Callable[..., Array]) -> Array:
         return near(reflect_conv(near(reflect_conv(strip, kernel), 2), turned), 1)
 
     y = depthwise_conv(reflect_pad(x, 2), compose(kernel, turned)[..., 0])
@@ -142,7 +142,7 @@ class Decoder(nn.Module):
 class AUIFNetwork(nn.Module):
     """The three networks of an AUIF checkpoint: ``encode`` an image in two branches, ``decode`` their sum."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.base = Branch(blurred)
         self.detail = Branch(laplacian)
         self.decoder = Decoder()

@@ -10,6 +10,7 @@ source and a sharpness for all, from what can be seen there of the sources side 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -29,7 +30,7 @@ from ttd_jax.backbones.bandnet_layers import (
 from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.bands import BandFeatures, merge_features
-from ttd_jax.core.model import Facts
+from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.mosaic import assemble, in_strips, layout, take_apart
 from ttd_jax.ops.noise import noise_levels
@@ -71,7 +72,7 @@ class BandNetwork(nn.Module):
     hidden: int
     base: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.judge = Judge(self.channels, self.dilations, self.hidden)
         self.coarsest = Base(self.base)
 
@@ -93,7 +94,14 @@ class BandNetwork(nn.Module):
         even = jnp.ones(prior.shape[1:])
         return BandFeatures((*components, images[-1]), (*bands, images[-1]), (*priors, prior), (*sharpness, even))
 
-    def _judged(self, images, enlarged, extremes, low, median) -> tuple[tuple[Array, ...], ...]:
+    def _judged(
+        self,
+        images: Sequence[Array],
+        enlarged: Sequence[Array],
+        extremes: Sequence[Array],
+        low: Array,
+        median: Array,
+    ) -> tuple[tuple[Array, ...], ...]:
         """The parts of ``Judged``, each band by band, by way of one mosaic of all."""
         at = layout([level.shape[-2:] for level in enlarged], self.judge.margin)
         everywhere = [jnp.ones(size) for size in at.sizes]
@@ -113,7 +121,7 @@ class BandNetwork(nn.Module):
     def __call__(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
         return self.decode([jnp.mean(band, axis=0) for band in self.encode(sources).bands])
 
-    def _coarsest(self, level, carried, extreme, low) -> Float[Array, "M h w"]:
+    def _coarsest(self, level: Array, carried: Array, extreme: Array, low: Array) -> Float[Array, "M h w"]:
         every, others, energy = jnp.ones_like(level), mean_other(level), jnp.log(carried + LOWEST)
         dark, bright = nn.relu(-extreme), nn.relu(extreme)
         x, y = (image - jnp.mean(image, axis=(-2, -1), keepdims=True) for image in (level, others))
@@ -146,17 +154,24 @@ class BandNet(NetworkModel):
 
     facts = Facts(rule="mean", independent=False, by_band=True)
 
-    def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "_ _"], ...]:
+    def merge(self, features: BandFeatures, weights: Any = None) -> tuple[Float[Array, "_ _"], ...]:
         """The weighted sum of the components, band by band."""
         return merge_features(features, weights)
 
 
-def build(channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
-    """BandNet of a given width."""
+def build(*, channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
+    """BandNet of a given width.
+
+    Args:
+        channels: Width of the layers that make components.
+        dilations: Of those layers.
+        hidden: Width of the layers that judge a place.
+        base: Width of those that weigh the coarsest level.
+    """
     return BandNet(BandNetwork(channels, tuple(dilations), hidden, base))
 
 
-def _abstract(model: BandNet):
+def _abstract(model: BandNet) -> Variables:
     return abstract_variables(model.network, jnp.zeros((2, 32, 32, 1)))
 
 

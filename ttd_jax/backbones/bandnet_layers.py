@@ -5,7 +5,7 @@ every side.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -117,7 +117,7 @@ class Component(nn.Module):
         x = jnp.concatenate([*seen, *(jnp.mean(_quarters(p), axis=-1, keepdims=True) for p in coarse)], axis=-1)
         x = ValidConv(self.channels, name="entrance")(x)
         for i, dilation in enumerate(self.dilations):
-            x = inside(x, dilation, (-3, -2)) + ValidConv(self.channels, dilation, name=f"block_{i}")(x)
+            x = inside(x, dilation, axes=(-3, -2)) + ValidConv(self.channels, dilation, name=f"block_{i}")(x)
         start = nn.initializers.variance_scaling(0.02, "fan_in", "normal")
         x = nn.Dense(4 * (2 + CONTEXT), kernel_init=start, name="head")(x)
         removed, *others = (_whole(x[..., i : i + 4]) for i in range(0, x.shape[-1], 4))
@@ -140,7 +140,7 @@ class Decision(nn.Module):
         sharpness, prior = self._layer("last", jnp.concatenate([x, known]), 2, start).reshape(2, *shape)
         return 3 * prior, jnp.exp(jnp.clip(jnp.mean(sharpness, axis=0), -2, 2))
 
-    def _layer(self, name: str, x: Float[Array, "C N"], features: int, start) -> Float[Array, "K N"]:
+    def _layer(self, name: str, x: Float[Array, "C N"], features: int, start: Any) -> Float[Array, "K N"]:
         """Channels first, where planes are: nothing is put in another order."""
         kernel = self.param(f"{name}_kernel", start, (x.shape[0], features))
         return kernel.T @ x + self.param(f"{name}_bias", nn.initializers.zeros, (features,))[:, jnp.newaxis]
@@ -164,7 +164,7 @@ class Judge(nn.Module):
         """How far it sees: a local mean, the layers of the component, and a local mean of what they gave."""
         return 2 * _SMOOTH + reach(self.dilations)
 
-    def setup(self):
+    def setup(self) -> None:
         self.component = Component(self.channels, self.dilations)
         self.decision = Decision(self.hidden)
 
@@ -191,7 +191,7 @@ class Judge(nn.Module):
         prior, sharpness = self._decision(known, moments, kept, lost, low, [inside(x, _SMOOTH) for x in around])
         return Judged(inside(component, _SMOOTH), kept, prior, sharpness)
 
-    def _component(self, known: Known, energy, low, median) -> tuple[Float[Array, "M a b"], ...]:
+    def _component(self, known: Known, energy: Array, low: Array, median: Array) -> tuple[Float[Array, "M a b"], ...]:
         """The band less what looks like noise, of which little goes where the source has none; and what is around."""
         band = known.images - known.levels
         low, median = (x[:, jnp.newaxis, jnp.newaxis] for x in (low, median))
@@ -204,7 +204,9 @@ class Judge(nn.Module):
         band, low_here = (inside(x, reach(self.dilations)) for x in (band, low_here))
         return band * (1 - noisy * nn.sigmoid(removed)) + 0.5 * low_here * noisy * correction, *around
 
-    def _decision(self, known: Known, moments, kept, lost, low, around):
+    def _decision(
+        self, known: Known, moments: Array, kept: Array, lost: Array, low: Array, around: Sequence[Array]
+    ) -> tuple[Array, Array]:
         """What is known at every place: energy kept and lost, agreement with the others, brightness, noise."""
         own, others, shared = moments
         level, energy = known.levels, jnp.log(kept + ENERGY_FLOOR)
@@ -254,7 +256,7 @@ def highest_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
     return jnp.where(x >= first, second, first)
 
 
-def inside(x: Float[Array, "..."], margin: int, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:
+def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:
     """Less ``margin`` pixels on every side."""
     for axis in axes:
         x = lax.slice_in_dim(x, margin, x.shape[axis] - margin, axis=axis)

@@ -18,6 +18,7 @@ from ttd_jax.backbones.layers import Conv3x3, Kernel, PointwiseConv, in_turn
 from ttd_jax.backbones.restormer import BaseBlock, TransformerBlock
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
+from ttd_jax.core.model import Variables
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
 from ttd_jax.ops.conv import depthwise_conv, reflect_pad
@@ -40,7 +41,7 @@ class InvertedResidual(nn.Module):
         depthwise = Kernel((3, 3, 1, CHANNELS), name="depthwise")()[:, :, 0]
         project = Kernel((1, 1, CHANNELS, CHANNELS // 2), name="project")()[0, 0]
 
-        def block(strip):
+        def block(strip: Array) -> Array:
             return nn.relu6(depthwise_conv(nn.relu6(strip @ expand), depthwise)) @ project
 
         return map_strips(block, reflect_pad(x, 1), height=x.shape[-3])
@@ -49,7 +50,7 @@ class InvertedResidual(nn.Module):
 class DetailNode(nn.Module):
     """One affine coupling between the halves of 64 channels, after a 1x1 convolution that mixes them."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.shffleconv = PointwiseConv(CHANNELS, use_bias=True)
         self.theta_phi = InvertedResidual()
         self.theta_rho = InvertedResidual()
@@ -67,7 +68,7 @@ class Detail(nn.Module):
 
     nodes: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.net = [DetailNode() for _ in range(self.nodes)]
 
     def __call__(self, x: Float[Array, "*B H W 64"]) -> Float[Array, "*B H W 64"]:
@@ -88,7 +89,7 @@ class Encoder(nn.Module):
 
     base_block: Callable[[], nn.Module] = attention_block
 
-    def setup(self):
+    def setup(self) -> None:
         self.patch_embed = Conv3x3(CHANNELS, use_bias=False)
         self.encoder_level1 = [TransformerBlock(CHANNELS, HEADS) for _ in range(4)]
         self.base = self.base_block()
@@ -106,7 +107,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Both branches to 64 channels, four transformer blocks, two 3x3 convolutions to one channel."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.reduce_channel = PointwiseConv(CHANNELS)
         self.encoder_level2 = [TransformerBlock(CHANNELS, HEADS) for _ in range(4)]
         self.output_0 = Conv3x3(CHANNELS // 2, use_bias=False)
@@ -127,7 +128,7 @@ class CDDFuseNetwork(nn.Module):
 
     base_block: Callable[[], nn.Module] = attention_block
 
-    def setup(self):
+    def setup(self) -> None:
         self.encoder = Encoder(self.base_block)
         self.decoder = Decoder()
         self.base_fuse = self.base_block()
@@ -136,7 +137,7 @@ class CDDFuseNetwork(nn.Module):
     def encode(self, x: Float[Array, "*B H W 1"]) -> Branches:
         return self.encoder(x)
 
-    def decode(self, merged: Branches, residual: Float[Array, "*B H W 1"] | None = None) -> Float[Array, "*B H W 1"]:
+    def decode(self, merged: Branches, *, residual: Float[Array, "*B H W 1"] | None = None) -> Float[Array, "*B H W 1"]:
         image = self.decoder({"base": self.base_fuse(merged["base"]), "detail": self.detail_fuse(merged["detail"])})
         return nn.sigmoid(image if residual is None else image + residual)
 
@@ -163,22 +164,22 @@ class CDDFuse(RuleModel):
     residual_of: str = "reference"
     stretch: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         if self.residual_of not in RESIDUALS:
             raise InputError(f"residual_of is one of {', '.join(map(repr, RESIDUALS))}; got {self.residual_of!r}")
 
-    def encode(self, variables, sources: Float[Array, "M H W 1"]) -> Branches:
+    def encode(self, variables: Variables, sources: Float[Array, "M H W 1"]) -> Branches:
         """Branches of each source, one source after another: peak memory does not grow with M."""
         return jax.lax.map(lambda source: self.network.apply(variables, source, method="encode"), sources)
 
-    def decode(self, variables, latent: Branches) -> Float[Array, "H W 1"]:
+    def decode(self, variables: Variables, latent: Branches) -> Float[Array, "H W 1"]:
         """The image of merged branches, in [0, 1] by a sigmoid."""
         return self.network.apply(variables, latent, method="decode")
 
-    def render(self, variables, latent: Branches, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
+    def render(self, variables: Variables, latent: Branches, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
         """The same with the residual before the sigmoid, stretched to [0, 1] if the checkpoint asks for it."""
-        image = self.network.apply(variables, latent, self.residual(sources), method="decode")
+        image = self.network.apply(variables, latent, residual=self.residual(sources), method="decode")
         return min_max_stretch(image) if self.stretch else image
 
     def residual(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"] | None:
@@ -186,7 +187,7 @@ class CDDFuse(RuleModel):
         return {"reference": sources[0], "none": None, "sum": jnp.sum(sources, axis=0)}[self.residual_of]
 
 
-def min_max_stretch(image: Float[Array, "..."], flat: float = 1e-6) -> Float[Array, "..."]:
+def min_max_stretch(image: Float[Array, "..."], *, flat: float = 1e-6) -> Float[Array, "..."]:
     """The image shifted and scaled to span [0, 1].
 
     Args:
@@ -205,7 +206,7 @@ def min_max_stretch(image: Float[Array, "..."], flat: float = 1e-6) -> Float[Arr
     return jnp.where(has_contrast, (image - low) / jnp.where(has_contrast, high - low, 1.0), image)
 
 
-def _abstract(model: CDDFuse):
+def _abstract(model: CDDFuse) -> Variables:
     return abstract_variables(model.network, jnp.zeros((8, 8, 1)))
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from ttd_jax.backbones.adapter import RuleModel
 from ttd_jax.backbones.layers import ReflectConv
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.model import Facts
+from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.options import Rule
 
@@ -25,7 +25,7 @@ LEVELS = 255.0
 class DenseFuseNetwork(nn.Module):
     """The network on 0 to 255: ``encode`` to 64 channels, ``decode`` to the image."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv1 = ReflectConv(16)
         self.dense = [ReflectConv(16) for _ in range(3)]
         self.conv2, self.conv3, self.conv4, self.conv5 = (ReflectConv(n) for n in (64, 32, 16, 1))
@@ -63,11 +63,11 @@ class DenseFuse(RuleModel):
         """Four 3x3 layers in, four out; mirrored padding keeps a constant image constant."""
         return Facts(rule=self.rule, by_band=True, halo=(4, 4), constant_features=True, normalize=to_levels)
 
-    def encode(self, variables, sources: Float[Array, "M H W 1"]) -> Float[Array, "M H W 64"]:
+    def encode(self, variables: Variables, sources: Float[Array, "M H W 1"]) -> Float[Array, "M H W 64"]:
         """Features of each source."""
         return super().encode(variables, to_levels(sources))
 
-    def decode(self, variables, latent: Float[Array, "H W 64"]) -> Float[Array, "H W 1"]:
+    def decode(self, variables: Variables, latent: Float[Array, "H W 64"]) -> Float[Array, "H W 1"]:
         """The image of a latent, not negative; bright pixels may overshoot 1."""
         return super().decode(variables, latent) / LEVELS
 

@@ -49,7 +49,7 @@ class ConvNorm(nn.Module):
 class Encoder(nn.Module):
     """Two layers, then one each for background and detail."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.cov1 = ConvNorm(CHANNELS, mirrored=True)
         self.cov2 = ConvNorm(CHANNELS)
         self.cov3 = ConvNorm(CHANNELS, slopes=False)
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Background and detail, then the features of the second layer, then those of the first, to one channel."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.cov5 = ConvNorm(CHANNELS)
         self.cov6 = ConvNorm(CHANNELS)
         self.cov7 = ConvNorm(1, mirrored=True, slopes=False)
@@ -83,7 +83,7 @@ class Decoder(nn.Module):
 class DIDFuseNetwork(nn.Module):
     """The two networks of a DIDFuse checkpoint: ``encode`` an image, ``decode`` feature maps."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.encoder = Encoder()
         self.decoder = Decoder()
 

@@ -57,7 +57,7 @@ class KernelPredictor(nn.Module):
 
     channels: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv_0, self.conv_1 = Conv3x3(self.channels), Conv3x3(self.channels)
         self.conv_2 = PointwiseConv(KERNEL * KERNEL, use_bias=True)
 
@@ -76,7 +76,7 @@ def dynamic_filter(x: Float[Array, "H W C"], kernels: Float[Array, "H W 49"]) ->
     shifted multiply-adds in strips of rows, never 49 copies of the features.
     """
 
-    def block(padded, kernel):
+    def block(padded: Array, kernel: Array) -> Array:
         rows, columns = kernel.shape[:2]
         taps = [
             padded[u : u + rows, v : v + columns] * kernel[..., KERNEL * u + v, None]
@@ -93,7 +93,7 @@ class MutualFilter(nn.Module):
 
     channels: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.TCA = CrossAttention(self.channels)
         self.kernel_predictor_ref = KernelPredictor(self.channels)
         self.kernel_predictor_ext = KernelPredictor(self.channels)
@@ -115,7 +115,7 @@ class ReferenceFilter(nn.Module):
 
     channels: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.TCA = CrossAttention(self.channels)
         self.kernel_predictor_under = KernelPredictor(self.channels)
         self.kernel_predictor_over = KernelPredictor(self.channels)
@@ -153,7 +153,7 @@ class GuidedBlock(nn.Module):
     window: int
     hidden: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.MGF = MutualFilter(self.channels) if self.sources == 2 else ReferenceFilter(self.channels)
         self.adjust_channel = PointwiseConv(self.channels, use_bias=True)
         self.blocks = [
@@ -168,7 +168,7 @@ class GuidedBlock(nn.Module):
         filtered = self.MGF(maps)
         fused = self.adjust_channel(jnp.concatenate(filtered, axis=-1))
         shifted = jnp.arange(self.depth) % 2 == 1
-        fused = self.dilated_conv(in_turn(self.blocks, fused, shifted))
+        fused = self.dilated_conv(in_turn(self.blocks, fused, each=shifted))
         adjust = (self.adjust_channel_01, self.adjust_channel_02, self.adjust_channel_03)
         mixed = [layer(jnp.concatenate([fused, own], axis=-1)) for layer, own in zip(adjust, filtered, strict=False)]
         if self.is_initializing() and self.sources == 2:

@@ -7,6 +7,7 @@ The linen network computes layer by layer, as the authors do. The fusion model g
 from the same variables inside the compiled function, where they cost next to nothing (``docs/speed.md``).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import flax.linen as nn
@@ -16,7 +17,7 @@ from jaxtyping import Array, Float
 from ttd_jax.backbones.adapter import RuleModel, abstract_variables
 from ttd_jax.backbones.layers import BATCH_NORM_EPSILON, ReplicateConv, batch_norm
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.model import Facts
+from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.conv import compose, conv, large_enough, mend_border, replicate_conv, replicate_pad
 from ttd_jax.options import Rule
@@ -30,7 +31,7 @@ class ConvBlock(nn.Module):
 
     features: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv = ReplicateConv(self.features, use_bias=False)
         self.bn = batch_norm()
 
@@ -41,7 +42,7 @@ class ConvBlock(nn.Module):
 class IFCNNNetwork(nn.Module):
     """The network between normalised images: ``encode`` to 64 channels, ``decode`` to 3."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv1 = ReplicateConv(64, size=7, use_bias=False)
         self.conv2 = ConvBlock(64)
         self.conv3 = ConvBlock(64)
@@ -77,7 +78,7 @@ class IFCNN(RuleModel):
         """7x7 and 3x3 in, 3x3 and 1x1 out; replicate padding keeps a constant image constant."""
         return Facts(rule=self.rule, by_band=True, halo=(4, 1), constant_features=True, normalize=normalize)
 
-    def encode(self, variables, sources: Float[Array, "M H W C"]) -> Float[Array, "M H W 64"]:
+    def encode(self, variables: Variables, sources: Float[Array, "M H W C"]) -> Float[Array, "M H W 64"]:
         """Features of each source, grey or RGB in [0, 1].
 
         Nothing but linear layers up to the ReLU, so they are one convolution of 9x9, of a single channel for grey
@@ -93,13 +94,13 @@ class IFCNN(RuleModel):
         second, bias = _folded(variables, "conv2")
         bias -= offset @ jnp.sum(second, axis=(0, 1))
 
-        def border(strip, near):
+        def border(strip: Array, near: Callable[..., Array]) -> Array:
             return near(replicate_conv(near(replicate_conv(strip, first), 2), second), 1)
 
         y = conv(replicate_pad(sources, 4), compose(first, second))
         return nn.relu(mend_border(y, sources, border, context=5) + bias)
 
-    def decode(self, variables, latent: Float[Array, "H W 64"]) -> Float[Array, "H W 3"]:
+    def decode(self, variables: Variables, latent: Float[Array, "H W 64"]) -> Float[Array, "H W 3"]:
         """The RGB image of a latent, in image space."""
         std, mean = jnp.array(IMAGENET_STD), jnp.array(IMAGENET_MEAN)
         if self.plain:
@@ -115,14 +116,14 @@ def normalize(image: Float[Array, "*B H W C"]) -> Float[Array, "*B H W 3"]:
     return (image - jnp.array(IMAGENET_MEAN)) / jnp.array(IMAGENET_STD)
 
 
-def _folded(variables, block: str) -> tuple[Float[Array, "3 3 64 64"], Float[Array, "64"]]:
+def _folded(variables: Variables, block: str) -> tuple[Float[Array, "3 3 64 64"], Float[Array, "64"]]:
     """Kernel and bias of a :class:`ConvBlock`'s convolution with its batch normalisation."""
     layer, running = variables["params"][block], variables["batch_stats"][block]["bn"]
     scale = layer["bn"]["scale"] / jnp.sqrt(running["var"] + BATCH_NORM_EPSILON)
     return layer["conv"]["kernel"] * scale, layer["bn"]["bias"] - running["mean"] * scale
 
 
-def _abstract(model: IFCNN):
+def _abstract(model: IFCNN) -> Variables:
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, 3)))
 
 

@@ -28,7 +28,7 @@ _SMALLEST = 16  # pixels a side, which four halvings leave one of
 class IlluminationNetwork(nn.Module):
     """Four 4x4 convolutions of stride 2, the mean over the image, two dense layers."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv1, self.conv2, self.conv3, self.conv4 = (
             nn.Conv(features, (4, 4), strides=2, padding="VALID") for features in (16, 32, 64, 128)
         )
@@ -96,7 +96,7 @@ SPEC = Spec(
 )
 
 
-def load_illumination(checkpoint: str | os.PathLike) -> Illumination:
+def load_illumination(checkpoint: str | os.PathLike[str]) -> Illumination:
     """The classifier from a checkpoint that ``python convert/from_torch.py piafusion-illumination`` made.
 
     Args:

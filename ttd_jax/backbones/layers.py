@@ -1,6 +1,7 @@
 """Building blocks shared by the backbones, with PyTorch's defaults and channels last."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -14,7 +15,7 @@ from ttd_jax.ops.conv import conv, reflect_conv, replicate_pad, zero_pad
 BATCH_NORM_EPSILON = 1e-5
 
 
-def batch_norm(name: str | None = None) -> nn.BatchNorm:
+def batch_norm(*, name: str | None = None) -> nn.BatchNorm:
     """Batch normalisation by its running statistics."""
     return nn.BatchNorm(use_running_average=True, epsilon=BATCH_NORM_EPSILON, name=name)
 
@@ -29,7 +30,7 @@ def gelu(x: Float[Array, "..."]) -> Float[Array, "..."]:
     return jax.nn.gelu(x, approximate=False)
 
 
-def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Array | None = None) -> PyTree:
+def in_turn(blocks: Sequence[nn.Module], x: PyTree, *, each: Array | None = None) -> PyTree:
     """The result of equally built blocks, each on the result of the one before, as a loop that is compiled once.
 
     A loop also keeps XLA's CPU scheduler from setting up the buffers of all blocks before the first one runs, which
@@ -47,7 +48,7 @@ def in_turn(blocks: Sequence[nn.Module], x: PyTree, each: Array | None = None) -
     body = blocks[0].clone(parent=None)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[block.variables["params"] for block in blocks])
 
-    def step(y, block):
+    def step(y: Any, block: Any) -> tuple[Any, None]:
         params, argument = block
         return body.apply({"params": params}, y, *([] if each is None else [argument])), None
 
@@ -217,7 +218,7 @@ def channel_attention(
         return jax.vmap(lambda image: channel_attention(image, qkv, temperature, project))(x)
     channels = len(project)
 
-    def accumulate(carry, inside, strip):
+    def accumulate(carry: Any, inside: Array, strip: Array) -> tuple[Any, Any]:
         product, q_squares, k_squares = carry
         q, k, v = jnp.split(qkv(strip), 3, axis=-1)
         q, k = jnp.where(inside, q, 0), jnp.where(inside, k, 0)

@@ -19,7 +19,7 @@ from ttd_jax.backbones.adapter import NetworkModel, abstract_variables
 from ttd_jax.backbones.guided import GuidedBlock
 from ttd_jax.backbones.layers import Conv3x3, in_turn, layer_norm
 from ttd_jax.backbones.spec import Spec
-from ttd_jax.core.model import Facts
+from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 
@@ -72,7 +72,7 @@ class MGDNNetwork(nn.Module):
 
     task: Task
 
-    def setup(self):
+    def setup(self) -> None:
         task = self.task
         count = len(task.inputs)
         self.stems = [Conv3x3(task.channels, name=f"inconv{i + 1}") for i in range(1 if task.shared else count)]
@@ -143,14 +143,14 @@ class MGDN(NetworkModel):
 
     facts = Facts(rule="concatenation", independent=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise InputError(f"tasks of mgdn are {', '.join(TASKS)}; got {self.task!r}")
         if self.standardize and TASKS[self.task].inputs != (3, 1):
             raise InputError(f"standardize is for depth maps; this is the task {self.task!r}")
         object.__setattr__(self, "network", MGDNNetwork(TASKS[self.task]))
 
-    def encode(self, variables, sources: Float[Array, "M H W C"]) -> Guided:
+    def encode(self, variables: Variables, sources: Float[Array, "M H W C"]) -> Guided:
         """Features of all sources together.
 
         Raises:
@@ -175,7 +175,7 @@ class MGDN(NetworkModel):
             weights = jnp.stack([self._pad(weight) for weight in weights])
         return replace(features, maps=self.facts.gain(len(weights)) * weights * features.maps)
 
-    def decode(self, variables, latent: Guided) -> Float[Array, "H W K"]:
+    def decode(self, variables: Variables, latent: Guided) -> Float[Array, "H W K"]:
         """The image of merged maps without the padding; RGB, depth, or linear radiance by task."""
         height, width = latent.size
         image = self.network.apply(variables, latent.maps, latent.anchor, method="decode")[:height, :width]
@@ -216,7 +216,7 @@ def _extent(span: Float[Array, "2"]) -> Float[Array, ""]:
     return jnp.where(span[1] > span[0], span[1] - span[0], 1.0)
 
 
-def _abstract(model: MGDN):
+def _abstract(model: MGDN) -> Variables:
     return abstract_variables(model.network, tuple(jnp.zeros((8, 8, n)) for n in TASKS[model.task].inputs))
 
 

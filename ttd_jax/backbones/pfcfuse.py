@@ -36,7 +36,7 @@ class PoolBlock(nn.Module):
     The mean counts the zeros outside the image.
     """
 
-    def setup(self):
+    def setup(self) -> None:
         self.norm1, self.norm2 = layer_norm(), layer_norm()
         self.poolmlp = PooledMLP()
         self.layer_scale_1 = self.param("layer_scale_1", nn.initializers.ones, (CHANNELS,))

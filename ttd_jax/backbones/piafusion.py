@@ -17,7 +17,7 @@ from ttd_jax.backbones.adapter import NetworkModel, abstract_variables
 from ttd_jax.backbones.layers import Conv3x3, KernelAndBias, PointwiseConv
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
-from ttd_jax.core.model import Facts
+from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
 from ttd_jax.ops.conv import conv, reflect_pad
@@ -33,7 +33,7 @@ class ReflectConv(nn.Module):
 
     features: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv = Conv3x3(self.features, pad=reflect_pad)
 
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
@@ -57,7 +57,7 @@ def exchange(
 class Encoder(nn.Module):
     """Five convolutions a branch, with an exchange after the second, third and fourth."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.vi_conv1, self.ir_conv1 = PointwiseConv(16, use_bias=True), PointwiseConv(16, use_bias=True)
         self.vi_conv2, self.ir_conv2 = ReflectConv(16), ReflectConv(16)
         self.vi_conv3, self.ir_conv3 = ReflectConv(32), ReflectConv(32)
@@ -91,7 +91,7 @@ class BranchConv(nn.Module):
         total = jnp.broadcast_to(bias, (*maps.shape[1:-1], self.features))
         for m, half in enumerate(jnp.split(kernel, 2, axis=2)):
 
-            def add(total, m=m, half=half):
+            def add(total: Array, m: int = m, half: Array = half) -> Array:
                 padded = reflect_pad(maps[m], 1)
                 return map_strips(lambda strip, rows: rows + conv(strip, half), padded, total, height=height)
 
@@ -102,7 +102,7 @@ class BranchConv(nn.Module):
 class Decoder(nn.Module):
     """Four 3x3 convolutions and one 1x1 to a channel in [0, 1]."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.conv1, self.conv2 = BranchConv(256), ReflectConv(128)
         self.conv3, self.conv4 = ReflectConv(64), ReflectConv(32)
         self.conv5 = PointwiseConv(1, use_bias=True)
@@ -117,7 +117,7 @@ class Decoder(nn.Module):
 class PIAFusionNetwork(nn.Module):
     """Both networks of a checkpoint: ``encode`` the two sources, ``decode`` their features side by side."""
 
-    def setup(self):
+    def setup(self) -> None:
         self.encoder = Encoder()
         self.decoder = Decoder()
 
@@ -139,7 +139,7 @@ class PIAFusion(NetworkModel):
 
     facts = Facts(rule="concatenation", independent=False)
 
-    def encode(self, variables, sources: Float[Array, "M H W 1"]) -> Float[Array, "M H W 128"]:
+    def encode(self, variables: Variables, sources: Float[Array, "M H W 1"]) -> Float[Array, "M H W 128"]:
         """Features of both branches.
 
         Raises:
@@ -156,7 +156,7 @@ class PIAFusion(NetworkModel):
         return {"maps": self.facts.gain(2) * weights * features, "used": jnp.any(weights != 0, axis=(1, 2, 3))}
 
 
-def _abstract(model: PIAFusion):
+def _abstract(model: PIAFusion) -> Variables:
     return abstract_variables(model.network, jnp.zeros((2, 8, 8, 1)))
 
 

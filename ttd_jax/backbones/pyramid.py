@@ -8,13 +8,14 @@ and no parameters: an honest baseline, and a preview.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.bands import BandFeatures, merge_features
-from ttd_jax.core.model import Facts, FusionModel
+from ttd_jax.core.model import Facts, FusionModel, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.pyramid import collapse, depth, laplacian_pyramid
 
@@ -25,18 +26,18 @@ class Pyramid(FusionModel):
 
     facts = Facts(rule="mean", by_band=True)
 
-    def encode(self, variables, sources: Float[Array, "M H W 1"]) -> BandFeatures:
+    def encode(self, variables: Variables, sources: Float[Array, "M H W 1"]) -> BandFeatures:
         """The bands of every source, as many as the image has."""
         del variables
         bands = laplacian_pyramid(sources[..., 0], depth(*sources.shape[1:3]))
         prior, sharpness = tuple(0 * band for band in bands), tuple(jnp.ones(band.shape[1:]) for band in bands)
         return BandFeatures(bands, bands, prior, sharpness)
 
-    def merge(self, features: BandFeatures, weights=None) -> tuple[Float[Array, "_ _"], ...]:
+    def merge(self, features: BandFeatures, weights: Any = None) -> tuple[Float[Array, "_ _"], ...]:
         """The weighted sum of the sources, band by band."""
         return merge_features(features, weights)
 
-    def decode(self, variables, latent: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
+    def decode(self, variables: Variables, latent: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
         """The image that the bands add up to."""
         del variables
         return collapse(latent)[..., jnp.newaxis]
@@ -48,7 +49,7 @@ WEIGHTING = replace(PAPER, bands="all", saliency=4.0, scale=0.0, form="log")
 """Energy to the fourth power, and no loss."""
 
 
-def _no_variables(model: Pyramid) -> dict:
+def _no_variables(model: Pyramid) -> dict[str, Any]:
     del model
     return {}
 

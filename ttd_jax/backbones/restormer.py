@@ -67,7 +67,7 @@ class GatedFeedForward(nn.Module):
         narrow = Kernel((1, 1, self.hidden, channels), name="project_out")()[0, 0]
         first_mate = np.arange(wide) // self.group * self.group
 
-        def block(strip):
+        def block(strip: Array) -> Array:
             # The i-th input of every output channel's group, each as a depthwise convolution.
             mates = [depthwise_conv(strip @ widen[:, first_mate + i], grouped[:, :, i]) for i in range(self.group)]
             gate, content = jnp.split(sum(mates[1:], start=mates[0]), 2, axis=-1)
@@ -82,7 +82,7 @@ class TransformerBlock(nn.Module):
     channels: int
     heads: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.norm1, self.norm2 = layer_norm(), layer_norm()
         self.attn = TransposedAttention(self.heads)
         self.ffn = GatedFeedForward(2 * self.channels)
@@ -98,7 +98,7 @@ class BaseBlock(nn.Module):
     channels: int
     heads: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.norm1, self.norm2 = layer_norm(), layer_norm()
         self.attn = FullAttention(self.heads)
         self.mlp = GatedFeedForward(self.channels, group=2)

@@ -58,6 +58,12 @@ class Spec:
 
     Raises:
         InputError: There are recipes, and no default.
+
+    Example:
+        >>> from ttd_jax.backbones.pyramid import Pyramid
+        >>> spec = Spec("plain", build=Pyramid, recipes={}, parameters=False)
+        >>> spec.title, spec.default_preset
+        ('plain', 'default')
     """
 
     name: str
@@ -78,7 +84,7 @@ class Spec:
     parameters: bool = True
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "recipes", _completed(self.recipes))
         if self.abstract is OPEN:
             object.__setattr__(self, "abstract", partial(shapes_of, channels=self.channels))
@@ -109,6 +115,12 @@ class Backbone:
 
     Raises:
         InputError: There are recipes, and no default.
+
+    Example:
+        >>> from ttd_jax.backbones.pyramid import Pyramid
+        >>> spec = Spec("plain", build=Pyramid, recipes={}, parameters=False)
+        >>> Backbone(spec, Pyramid(), variables={}).name
+        'plain'
     """
 
     spec: Spec
@@ -117,7 +129,7 @@ class Backbone:
     recipes: Mapping[str, LossWeighting] = OPEN
     manifest: Mapping[str, Any] = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "recipes", self.spec.recipes if self.recipes is OPEN else _completed(self.recipes))
 
     @property

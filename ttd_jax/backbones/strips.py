@@ -40,7 +40,7 @@ def map_strips(block: Callable[..., Array], *padded: Array, height: Any) -> Floa
     return scan_strips(lambda carry, _, *strips: (carry, block(*strips)), (), *padded, height=height)[1]
 
 
-def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: Any) -> tuple:
+def scan_strips(step: Callable[..., tuple[Any, Any]], carry: Any, *padded: Array, height: Any) -> tuple[Any, Any]:
     """The same for one image, with something carried along.
 
     Args:
@@ -57,7 +57,7 @@ def scan_strips(step: Callable[..., tuple], carry, *padded: Array, height: Any) 
         return step(carry, jnp.ones((height, 1, 1), bool), *padded)
     rows = min(height, rows_of_strip(padded[0].shape[1]))
 
-    def strip_at(carry, first, new):
+    def strip_at(carry: Any, first: Any, new: Any) -> tuple[Any, Any]:
         inside = (first + jnp.arange(rows) >= new)[:, None, None]
         strips = [jax.lax.dynamic_slice_in_dim(maps, first, rows + maps.shape[0] - height, axis=0) for maps in padded]
         return step(carry, inside, *strips)

@@ -75,7 +75,7 @@ class LocalContext(nn.Module):
 
     channels: int
 
-    def setup(self):
+    def setup(self) -> None:
         narrow = self.channels // 8
         self.conv_0 = PointwiseConv(narrow, use_bias=True)
         self.conv_1 = Conv3x3(narrow)
@@ -99,7 +99,7 @@ class FeedForward(nn.Module):
         widen, widen_bias = KernelAndBias((x.shape[-1], self.hidden), name="fc1")()
         narrow, narrow_bias = KernelAndBias((self.hidden, x.shape[-1]), name="fc2")()
 
-        def block(strip):
+        def block(strip: Array) -> Array:
             return gelu(strip @ widen + widen_bias) @ narrow + narrow_bias
 
         return map_strips(block, x, height=len(x))
@@ -120,7 +120,7 @@ class ContextTransformer(nn.Module):
     window: int
     hidden: int
 
-    def setup(self):
+    def setup(self) -> None:
         self.norm1, self.norm2 = layer_norm(), layer_norm()
         self.attn = WindowAttention(self.heads, self.window)
         self.mlp = FeedForward(self.hidden)

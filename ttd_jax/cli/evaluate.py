@@ -26,7 +26,13 @@ metrics` lists metrics, variants and conventions. Exit code 1 if an image failed
 class _NameLast(argparse.Action):
     """Gives the name to the ``--fused`` before it."""
 
-    def __call__(self, parser, namespace, values, option_string=None):
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
         folders = namespace.fused or []
         names = getattr(namespace, self.dest)
         if len(folders) == 0:
@@ -80,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     if len(options.sources) < 2:
         raise InputError("metrics compare fused images with two or more source folders; got 1")
     if options.output:
-        check_output(options.output, options.overwrite)
+        check_output(options.output, overwrite=options.overwrite)
         if Path(options.output).is_dir():
             raise InputError(f"output {options.output} is a folder: name a file")
     match_stems([*options.sources, *fused.values()])  # before jax starts: a wrong folder should not cost seconds
@@ -111,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
         return 1
     text = render(found, form=options.format)
     if options.output:
-        with atomic_file(options.output, options.overwrite) as temporary:
+        with atomic_file(options.output, overwrite=options.overwrite) as temporary:
             temporary.write_text(text, encoding="utf-8")
     else:
         print(text, end="")

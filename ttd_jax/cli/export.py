@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
         if not found:
             raise InputError(f"--size is WIDTHxHEIGHT, such as 640x480; got {options.size!r}")
         size = int(found[2]), int(found[1])
-    check_output(Path(options.output), options.overwrite)
+    check_output(Path(options.output), overwrite=options.overwrite)
     runtime.start_jax(options)
     from ttd_jax.export import export_fuser
 

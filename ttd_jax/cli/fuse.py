@@ -256,7 +256,7 @@ def refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
     from ttd_jax.io.atomic import check_output
 
     for output in filter(None, outputs):
-        check_output(output, overwrite)
+        check_output(output, overwrite=overwrite)
 
 
 def _tell(report: dict[str, Any], as_json: bool) -> None:

@@ -108,8 +108,8 @@ class Comparison:
 
 
 def evaluate_folders(
-    fused: Mapping[str, str | os.PathLike],
-    sources: Sequence[str | os.PathLike],
+    fused: Mapping[str, str | os.PathLike[str]],
+    sources: Sequence[str | os.PathLike[str]],
     *,
     metrics: Iterable[str] | None = None,
     convention: Convention = "standard",

@@ -102,7 +102,14 @@ def weigh_by_band(
     return Weighed(components, losses, total / len(found), tuple(weights[..., jnp.newaxis] for weights in found))
 
 
-def _weights(by_component, seen, weighting: Scoring, saliency, prior, sharpness) -> list[Float[Array, "M _ _"]]:
+def _weights(
+    by_component: Sequence[Array],
+    seen: Sequence[Array],
+    weighting: Scoring,
+    saliency: Array | float,
+    prior: Sequence[Array | float],
+    sharpness: Sequence[Array | float],
+) -> list[Float[Array, "M _ _"]]:
     """The weights in every band, finest first."""
     distance, floor = reconstruction_loss(weighting.loss), LOSS_FLOOR**2 if weighting.loss == "mse" else LOSS_FLOOR
     found = []

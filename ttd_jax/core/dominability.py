@@ -60,7 +60,15 @@ def uni_source_components(
 def component_stacks(
     model: FusionModel, variables: Variables, sources: Float[Array, "M H W C"], features: PyTree, kind: Component
 ) -> Callable[[Array], PyTree]:
-    """From the index of a source to the M features that its component is merged from; see uni_source_components."""
+    """From the index of a source to the M features that its component is merged from; see uni_source_components.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        sources: Sources in [0, 1].
+        features: What ``model.encode`` made of them.
+        kind: Which component.
+    """
 
     def beside(m: Array, partner: PyTree | None) -> PyTree:
         if model.facts.independent:
@@ -83,7 +91,15 @@ def component_stacks(
 
 
 def merge_component(model: FusionModel, stack: PyTree, m: Array, count: int, kind: Component) -> PyTree:
-    """The latent of source m's component: entry m of the stack without gain if ``"alone"``, else its static fusion."""
+    """The latent of source m's component: entry m of the stack without gain if ``"alone"``, else its static fusion.
+
+    Args:
+        model: The fusion network.
+        stack: M features.
+        m: Index of the source.
+        count: M.
+        kind: Which component.
+    """
     if kind != "alone":
         return model.merge(stack)
     dtype = jax.tree.leaves(stack)[0].dtype
@@ -102,7 +118,7 @@ def _only(stack: PyTree) -> PyTree:
 def _replace_others(stack: PyTree, m: Array, partner: PyTree | None) -> PyTree:
     """The stack with all but entry ``m`` replaced by ``partner``, or by entry ``m`` itself."""
 
-    def replace(leaf, other):
+    def replace(leaf: Array, other: Array) -> Array:
         return jnp.broadcast_to(other, leaf.shape).at[m].set(leaf[m])
 
     return jax.tree.map(replace, stack, jax.tree.map(lambda leaf: leaf[m], stack) if partner is None else partner)
@@ -114,14 +130,28 @@ def reconstruction_losses(
     sources: Float[Array, "M H W C"],
     weighting: Scoring,
 ) -> Float[Array, "M H W"]:
-    """How far each component is from its source, measured as ``weighting.loss`` and ``weighting.space`` say."""
+    """How far each component is from its source, measured as ``weighting.loss`` and ``weighting.space`` say.
+
+    Args:
+        model: The fusion network, which knows its normalisation.
+        components: Uni-source components.
+        sources: Sources in [0, 1].
+        weighting: Complete options.
+    """
     return reconstruction_loss(weighting.loss)(*in_space(model, components, sources, weighting.space))
 
 
 def in_space(
     model: FusionModel, components: Float[Array, "*M H W K"], sources: Float[Array, "*M H W C"], space: Space
 ) -> tuple[Float[Array, "*M H W K"], Float[Array, "*M H W D"]]:
-    """Components and sources as they are compared in ``"image"``, ``"normalized"`` or ``"mixed"`` space."""
+    """Components and sources as they are compared in ``"image"``, ``"normalized"`` or ``"mixed"`` space.
+
+    Args:
+        model: The fusion network, which knows its normalisation.
+        components: Uni-source components.
+        sources: Sources in [0, 1].
+        space: Which of the three.
+    """
     if space != "image":
         components = model.facts.normalize(components)
     if space == "normalized":
@@ -145,6 +175,12 @@ def relative_dominability(
     :math:`(\ell + 1/255)^{-k}`: sources are weighed by the ratio of their losses, whether these are large, as in
     exposure, or small, as in defocus. With l1 losses and k = 2 this is the inverse-variance rule for averaging. Another
     ``floor`` than 1/255 suits losses in other units.
+
+    Args:
+        losses: What each source misses, not below 0.
+        scale: k.
+        form: ``"exp"``, ``"linear"``, ``"sigmoid"`` or ``"log"``.
+        floor: What is added to a loss before its logarithm.
     """
     if form == "log":
         return -scale * jnp.log(losses + floor)

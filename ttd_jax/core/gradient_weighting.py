@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_pytree_node
+from jaxtyping import Array, PyTree
 
 from ttd_jax.core.dominability import weights_from_losses
 from ttd_jax.core.gradients import DETAIL_REACH, channel_mix, channel_sums, component_gradients, count_channels
@@ -56,14 +57,14 @@ class GradientWeighting(Scoring, Weighting):
         58
     """
 
-    loss: FusionLoss | Callable = "mse"
+    loss: FusionLoss | Callable[..., Any] = "mse"
     _: KW_ONLY
     scale: Any = 1.0
     channel: Any = "mean"
 
     surveys = True  # the mean of a channel, and which channel is best, are facts about the whole image
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not callable(self.loss) and self.loss not in FUSION_LOSSES:
             names = ", ".join(map(repr, FUSION_LOSSES))
             raise InputError(f"loss is one of {names} or a function of component and source; got {self.loss!r}")
@@ -79,7 +80,9 @@ class GradientWeighting(Scoring, Weighting):
         words = isinstance(complete.channel, str)
         return complete if words else replace(complete, channel=np.asarray(complete.channel, np.int32))
 
-    def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
+    def weigh(
+        self, model: FusionModel, variables: Variables, sources: Array, features: PyTree, surveyed: PyTree = None
+    ) -> Weighed:
         """Components, the size of their losses' gradients, and the weights that follow (TTD, Eq. 7)."""
         components, magnitudes = component_gradients(model, variables, sources, features, self)
         if surveyed is None:
@@ -89,7 +92,7 @@ class GradientWeighting(Scoring, Weighting):
         found = None if chosen is None else {"chosen_channel": chosen}
         return Weighed(components, losses, weights_from_losses(losses, self), found=found)
 
-    def survey(self, model: FusionModel, variables: Variables, sources, features, rows):
+    def survey(self, model: FusionModel, variables: Variables, sources: Array, features: PyTree, rows: Array) -> PyTree:
         """What is known of every channel, summed over the rows."""
         _, magnitudes = component_gradients(model, variables, sources, features, self)
         return channel_sums(magnitudes, sources, rows, score=self._chooses)
@@ -103,15 +106,23 @@ class GradientWeighting(Scoring, Weighting):
         return max(reach, DETAIL_REACH) if self._chooses else reach
 
     def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
-        """Refuses a channel beyond the network's last."""
+        """Refuses a channel beyond the network's last.
+
+        Raises:
+            InputError: There is no such channel.
+        """
         if isinstance(self.channel, str):
             return
         count = count_channels(model, variables, shape)
         if (highest := int(np.max(self.channel))) >= count:
             raise InputError(f"this backbone has {count} feature channels, 0 to {count - 1}; got channel {highest}")
 
-    def check_losses(self, losses) -> None:
-        """Refuses gradients that are not numbers."""
+    def check_losses(self, losses: np.ndarray) -> None:
+        """Refuses gradients that are not numbers.
+
+        Raises:
+            InputError: A gradient is NaN or infinite somewhere.
+        """
         if not np.isfinite(losses).all():
             raise InputError(
                 f"the gradients of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of "
@@ -130,14 +141,14 @@ class GradientWeighting(Scoring, Weighting):
 _NAMES = tuple(f.name for f in fields(GradientWeighting) if f.name not in ("scale", "channel"))
 
 
-def _flatten(weighting: GradientWeighting) -> tuple[tuple, tuple]:
+def _flatten(weighting: GradientWeighting) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Numbers, and names with the word for the channel if it is one."""
     word = weighting.channel if isinstance(weighting.channel, str) else None
     numbers = weighting.scale, None if word else weighting.channel
     return numbers, (word, *(getattr(weighting, name) for name in _NAMES))
 
 
-def _unflatten(names: tuple, numbers: tuple) -> GradientWeighting:
+def _unflatten(names: tuple[Any, ...], numbers: tuple[Any, ...]) -> GradientWeighting:
     word, *rest = names
     weighting = object.__new__(GradientWeighting)  # unchecked: what jax puts in is not always a number
     values = {"scale": numbers[0], "channel": word or numbers[1]}

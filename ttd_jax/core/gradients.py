@@ -72,8 +72,12 @@ def component_gradients(
     return jax.lax.map(measure, jnp.arange(count))
 
 
-def total_loss(loss: str | Callable) -> Callable[[Array, Array], Float[Array, ""]]:
-    """The scalar that is differentiated: a named loss summed over the image, or the user's own function."""
+def total_loss(loss: str | Callable[..., Any]) -> Callable[[Array, Array], Float[Array, ""]]:
+    """The scalar that is differentiated: a named loss summed over the image, or the user's own function.
+
+    Raises:
+        InputError: When called: that function returned anything but one real number.
+    """
 
     def total(component: Float[Array, "H W K"], source: Float[Array, "H W C"]) -> Float[Array, ""]:
         if isinstance(loss, str):

@@ -7,6 +7,7 @@ source repeated.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -32,7 +33,7 @@ RECONSTRUCTION_LOSSES: dict[str, Callable[..., Array]] = {"mse": squared_error, 
 """Loss by the name that :class:`~ttd_jax.core.weighting.LossWeighting` takes."""
 
 
-def reconstruction_loss(loss: str | Callable) -> Callable[[Array, Array], Float[Array, "M H W"]]:
+def reconstruction_loss(loss: str | Callable[..., Any]) -> Callable[[Array, Array], Float[Array, "M H W"]]:
     """The loss of every source of a stack: a named one, or a function of the user's from one component and source.
 
     Raises:
@@ -44,7 +45,7 @@ def reconstruction_loss(loss: str | Callable) -> Callable[[Array, Array], Float[
 
 
 def _own_losses(
-    loss: Callable, components: Float[Array, "M H W C"], sources: Float[Array, "M H W #C"]
+    loss: Callable[..., Any], components: Float[Array, "M H W C"], sources: Float[Array, "M H W #C"]
 ) -> Float[Array, "M H W"]:
     maps = [loss(u, jnp.broadcast_to(x, u.shape)) for u, x in zip(components, sources, strict=True)]
     for one in maps:

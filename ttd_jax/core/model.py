@@ -69,7 +69,21 @@ class Facts:
 
 @runtime_checkable
 class FusionModel(Protocol):
-    """A frozen fusion network; a class that inherits from this one writes ``encode``, ``merge`` and ``decode``."""
+    """A frozen fusion network; a class that inherits from this one writes ``encode``, ``merge`` and ``decode``.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Plain(FusionModel):
+        ...     def encode(self, variables, sources):
+        ...         return sources
+        ...
+        ...     def merge(self, features, weights=None):
+        ...         return features.mean(axis=0) if weights is None else (weights * features).sum(axis=0)
+        ...
+        ...     def decode(self, variables, latent):
+        ...         return latent
+        >>> check_model(Plain())
+    """
 
     @property
     def facts(self) -> Facts:
@@ -130,6 +144,12 @@ def check_model(model: Any) -> None:
 
 def check_image(model: Any, member: str, image: Any, size: tuple[Any, ...]) -> None:
     """Refuses what a model's ``decode`` or ``render`` returned if it is no image of this size, which may be symbols.
+
+    Args:
+        model: The model, for its name.
+        member: What returned it.
+        image: What was returned.
+        size: Height and width.
 
     Raises:
         InputError: It is not (H, W, K).

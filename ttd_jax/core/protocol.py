@@ -28,6 +28,10 @@ class Weighed(NamedTuple):
         bands: What ``model.merge`` gets in place of the weights, for a model that knows what to do with it; None for
             the weights themselves.
         found: What else is worth reporting, scalars by name, such as a channel that was chosen.
+
+    Example:
+        >>> Weighed(components=None, losses=None, weights=jnp.full((2, 4, 4), 0.5)).bands is None
+        True
     """
 
     components: Float[Array, "M H W K"] | None
@@ -42,7 +46,20 @@ Own = TypeVar("Own", bound="Weighting")
 
 @runtime_checkable
 class Weighting(Protocol):
-    """How weights are obtained; a class that inherits from this one has to write ``weigh`` only."""
+    """How weights are obtained; a class that inherits from this one has to write ``weigh`` only.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> from ttd_jax import fuse
+        >>> @jax.tree_util.register_static
+        ... @dataclass(frozen=True)
+        ... class Brighter(Weighting):
+        ...     def weigh(self, model, variables, sources, features, surveyed=None):
+        ...         return Weighed(None, None, jax.nn.softmax(4 * sources[..., 0], axis=0))
+        >>> dark, bright = np.zeros((8, 8)), np.ones((8, 8))
+        >>> fuse([dark, bright], backbone="pyramid", weighting=Brighter()).weights[1, 0, 0] > 0.9
+        np.True_
+    """
 
     surveys: bool = False
     """Whether the weights at a pixel depend on sums over the whole image, which ``survey`` makes."""

@@ -38,7 +38,7 @@ _OTHER_NAMES = {"isolate": "alone", "duplicate": "scaled"}
 class Scoring:
     """What :class:`~ttd_jax.core.weighting.LossWeighting` and ``GradientWeighting`` have in common; see the former."""
 
-    loss: str | Callable = OPEN
+    loss: str | Callable[..., Any] = OPEN
     _: KW_ONLY
     scale: Any = OPEN
     component: Component = OPEN
@@ -48,7 +48,7 @@ class Scoring:
     correlation: Correlation = OPEN
     smoothing: float | None = OPEN
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.component in _OTHER_NAMES:
             object.__setattr__(self, "component", _OTHER_NAMES[self.component])
         for name, options in CHOICES.items():

@@ -5,6 +5,7 @@ fewer only where the image itself ends, so its own rows come out as they would f
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +32,7 @@ def fuse_in_strips(
     rows = -(-height // -(-height // rows))  # strips of one height, which overlap by little more than halos
     window = rows + 2 * halo
 
-    def strip(_: PyTree, first: Array, new: Array) -> tuple[PyTree, Fused]:
+    def strip(_: PyTree, first: Any, new: Any) -> tuple[PyTree, Fused]:
         top = jnp.clip(first - halo, 0, height - window)
         part = fuse(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1))
         maps = part._replace(image=part.image[jnp.newaxis], found=None)
@@ -62,7 +63,7 @@ def sum_in_strips(
     if height <= window:
         return sums(sources, jnp.ones(height, bool))
 
-    def add(total: PyTree, first: Array, new: Array) -> tuple[PyTree, tuple]:
+    def add(total: PyTree, first: Any, new: Any) -> tuple[PyTree, tuple[()]]:
         top = jnp.clip(first - halo, 0, height - window)
         row = top + jnp.arange(window)
         part = sums(jax.lax.dynamic_slice_in_dim(sources, top, window, axis=1), (row >= new) & (row < first + rows))

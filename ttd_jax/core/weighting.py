@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from jax.tree_util import register_dataclass, register_static
+from jaxtyping import Array, PyTree
 
 from ttd_jax.core.bands import weigh_by_band
 from ttd_jax.core.dominability import reconstruction_losses, uni_source_components, weights_from_losses
@@ -60,12 +61,12 @@ class LossWeighting(Scoring, Weighting):
         10.0
     """
 
-    loss: ReconstructionLoss | Callable = OPEN
+    loss: ReconstructionLoss | Callable[..., Any] = OPEN
     _: KW_ONLY
     bands: int | AllBands | None = OPEN
     saliency: Any = OPEN
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_bands(self.bands, self.saliency, self)
         if isinstance(self.saliency, Real):
             object.__setattr__(self, "saliency", float(self.saliency))
@@ -74,7 +75,9 @@ class LossWeighting(Scoring, Weighting):
             raise InputError(f"loss is one of {names} or a function of component and source; got {self.loss!r}")
         super().__post_init__()
 
-    def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
+    def weigh(
+        self, model: FusionModel, variables: Variables, sources: Array, features: PyTree, surveyed: PyTree = None
+    ) -> Weighed:
         """Components, their distances from the sources, and the weights that follow (TTD, Eq. 6)."""
         if self._by_band:
             options: dict[str, Any] = {"bands": self.bands, "saliency": 0.0 if self.saliency is OPEN else self.saliency}
@@ -88,7 +91,11 @@ class LossWeighting(Scoring, Weighting):
         return None if callable(self.loss) or self._by_band else self.local_reach(model)
 
     def check(self, model: FusionModel, variables: Variables, shape: tuple[int, ...]) -> None:
-        """Refuses weights by band where the network merges by one map a source."""
+        """Refuses weights by band where the network merges by one map a source.
+
+        Raises:
+            InputError: The network takes one weight a pixel.
+        """
         if self._by_band and not model.facts.by_band:
             raise InputError(f"this backbone takes one weight a pixel: use bands=1; got {self.bands!r}")
 
@@ -96,8 +103,12 @@ class LossWeighting(Scoring, Weighting):
     def _by_band(self) -> bool:
         return self.bands is not OPEN and self.bands != 1
 
-    def check_losses(self, losses) -> None:
-        """Refuses losses of a function of the user's that are not numbers."""
+    def check_losses(self, losses: np.ndarray) -> None:
+        """Refuses losses of a function of the user's that are not numbers.
+
+        Raises:
+            InputError: A loss is NaN or infinite somewhere.
+        """
         if callable(self.loss) and not np.isfinite(losses).all():
             raise InputError(
                 f"the losses of {plain(self.loss)} are NaN or infinite at {np.mean(~np.isfinite(losses)):.1%} of the "
@@ -128,11 +139,13 @@ class StaticWeighting(Weighting):
 
     rule: Rule | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.rule is not None:
             check_rule(self.rule)
 
-    def weigh(self, model: FusionModel, variables: Variables, sources, features, surveyed=None) -> Weighed:
+    def weigh(
+        self, model: FusionModel, variables: Variables, sources: Array, features: PyTree, surveyed: PyTree = None
+    ) -> Weighed:
         """Nothing: the network's rule merges."""
         return Weighed(None, None, None)
 
@@ -141,7 +154,11 @@ class StaticWeighting(Weighting):
         return None if model.facts.halo is None else sum(model.facts.halo) + model.facts.merge_reach
 
     def adapt(self, model: FusionModel) -> FusionModel:
-        """The model with this rule, if it has a choice of them."""
+        """The model with this rule, if it has a choice of them.
+
+        Raises:
+            InputError: The model has one static rule.
+        """
         if self.rule is None:
             return model
         if not hasattr(model, "rule"):

@@ -5,6 +5,7 @@ ones have three equal channels.
 """
 
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,14 +64,30 @@ def fuse_pixels(
 
 
 def fuse_pixels_batch(
-    model, variables, weighting, stacks: Float[Array, "N M H W C"], colored, *, rule, mesh: Mesh | None = None
+    model: FusionModel,
+    variables: Variables,
+    weighting: Weighting,
+    stacks: Float[Array, "N M H W C"],
+    colored: Any,
+    *,
+    rule: str,
+    mesh: Mesh | None = None,
 ) -> Fused:
     """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N.
 
     With a mesh each of its devices takes an equal share of the stacks.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        weighting: Complete options.
+        stacks: N sets of sources.
+        colored: Which sources have colour.
+        rule: The rule for colour.
+        mesh: The devices; None for one.
     """
 
-    def in_turn(variables, weighting, stacks, colored):
+    def in_turn(variables: Variables, weighting: Weighting, stacks: Array, colored: Any) -> Fused:
         return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
 
     if mesh is not None:
@@ -83,7 +100,14 @@ def fuse_pixels_batch(
 def fuse_sources(
     model: FusionModel, variables: Variables, weighting: Weighting, sources: Float[Array, "M H W C"]
 ) -> Fused:
-    """What :func:`ttd_jax.core.fusion.fuse` gives, in strips of rows where the image is large and the reach known."""
+    """What :func:`ttd_jax.core.fusion.fuse` gives, in strips of rows where the image is large and the reach known.
+
+    Args:
+        model: The fusion network.
+        variables: Its parameters.
+        weighting: Complete options.
+        sources: Sources in [0, 1], in the network's channels.
+    """
     whole = partial(fuse, model, variables, weighting=weighting)
     count, height, width, _ = sources.shape
     halo = weighting.reach(model)
@@ -96,7 +120,7 @@ def fuse_sources(
     if not weighting.surveys:
         return fuse_in_strips(whole, sources, halo, rows)
 
-    def sums(part: Array, inside: Array):
+    def sums(part: Array, inside: Array) -> Any:
         return weighting.survey(model, variables, part, model.encode(variables, part), inside)
 
     surveyed = sum_in_strips(sums, sources, halo, rows)  # facts about the whole image are found first, in strips too

@@ -155,9 +155,15 @@ def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh:
     """The jitted fusion of stacks of one shape, (M, H, W, C) or (N, M, H, W, C); the same one while somebody has it.
 
     One function for all shapes would be simpler, but jax keeps what it compiles as long as the function lives.
+
+    Args:
+        model: The fusion network.
+        shape: Of the stacks.
+        rule: The rule for colour.
+        mesh: The devices that share a batch; None for one.
     """
 
-    def fuse(variables, weighting, stack, colored):
+    def fuse(variables: Variables, weighting: Weighting, stack: Array, colored: Any) -> Fused:
         if len(shape) == 4:
             return fuse_pixels(model, variables, weighting, stack, colored, rule=rule)
         return fuse_pixels_batch(model, variables, weighting, stack, colored, rule=rule, mesh=mesh)

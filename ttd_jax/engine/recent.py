@@ -2,8 +2,8 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterator
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ class Recent(Generic[T]):
                 self._values.popitem(last=False)
             return value
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         """The keys, those used last at the end."""
         with self._lock:
             return iter(list(self._values))

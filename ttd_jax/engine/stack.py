@@ -135,6 +135,12 @@ def check_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
 def settle_rules(backbone: Backbone, color: Color, colored: Sequence[bool], *, channels: int) -> tuple[str, str]:
     """The rule for colour that holds for sources of so many channels, and the one by which they are computed.
 
+    Args:
+        backbone: Says how many channels it takes.
+        color: What was asked for.
+        colored: Which sources have colour.
+        channels: Of the stack.
+
     Raises:
         InputError: The backbone cannot follow the rule that was asked for.
     """
@@ -147,7 +153,9 @@ def settle_rules(backbone: Backbone, color: Color, colored: Sequence[bool], *, c
     return rule, program_rule(rule, color, wide=wide)
 
 
-def _stack(pixels, order, colored, like: Sources, backbone: Backbone, color: Color) -> Stack:
+def _stack(
+    pixels: np.ndarray, order: Sequence[int], colored: tuple[bool, ...], like: Sources, backbone: Backbone, color: Color
+) -> Stack:
     rule, program = settle_rules(backbone, color, colored, channels=pixels.shape[-1])
     return Stack(pixels, tuple(order), colored, rule, program, color, like)
 

@@ -16,7 +16,7 @@ from ttd_jax.errors import InputError
 _LEFT = re.compile(r"\..{0,32}-[0-9a-f]{8}-(\d+)-[a-z0-9_]{8}(\.\w+)?")
 
 
-def check_output(path: str | os.PathLike, overwrite: bool = False) -> Path:
+def check_output(path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
     """The path, if something may be written there.
 
     Raises:
@@ -47,9 +47,13 @@ def _exists(path: Path) -> bool:
 
 
 @contextmanager
-def atomic_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
-    """A temporary path to write to, renamed to ``path`` on success and removed on failure."""
-    path = check_output(path, overwrite)
+def atomic_file(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """A temporary path to write to, renamed to ``path`` on success and removed on failure.
+
+    Raises:
+        InputError: As :func:`check_output`, or ``path`` is a folder.
+    """
+    path = check_output(path, overwrite=overwrite)
     if path.is_dir():
         raise InputError(f"output {path} is a folder: name a file")
     handle, name = tempfile.mkstemp(prefix=_hidden(path.stem), suffix=path.suffix, dir=path.absolute().parent)
@@ -64,12 +68,15 @@ def atomic_file(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Pa
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike, overwrite: bool = False) -> Iterator[Path]:
+def atomic_folder(path: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """A temporary folder to fill, renamed to ``path`` on success and removed on failure.
 
     With ``overwrite`` an existing folder is moved aside first and removed once the new one is in place.
+
+    Raises:
+        InputError: As :func:`check_output`, or ``path`` is a file.
     """
-    path = check_output(path, overwrite)
+    path = check_output(path, overwrite=overwrite)
     if path.exists() and not path.is_dir():
         raise InputError(f"output {path} is a file: name a folder")
     temporary = Path(tempfile.mkdtemp(prefix=_hidden(path.name), dir=path.absolute().parent))

@@ -41,9 +41,10 @@ _MOST_FOLDERS, _MOST_FILES = 1000, 10_000
 
 
 def save_checkpoint(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     variables: Mapping[str, Any],
     manifest: Mapping[str, Any],
+    *,
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Writes variables and manifest as the folder ``path``, whole or not at all.
@@ -69,7 +70,7 @@ def save_checkpoint(
         "parameters": count_parameters(variables),
         "sha256": fingerprint(variables),
     }
-    with atomic_folder(path, overwrite) as folder:
+    with atomic_folder(path, overwrite=overwrite) as folder:
         with ocp.PyTreeCheckpointer() as checkpointer:
             checkpointer.save(folder.absolute() / _VARIABLES, variables)
         (folder / _VARIABLES / "commit_success.txt").write_text("saved\n")  # orbax names the temporary folder there
@@ -77,7 +78,7 @@ def save_checkpoint(
     return written
 
 
-def read_manifest(path: str | os.PathLike) -> dict[str, Any]:
+def read_manifest(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The manifest of a checkpoint folder.
 
     Raises:
@@ -127,7 +128,7 @@ def _check_fields(manifest: dict[str, Any]) -> None:
                 raise TypeError(f"option {shown(option)} is larger than {_LARGEST_OPTION}")
 
 
-def load_variables(path: str | os.PathLike, abstract: Mapping[str, Any]) -> dict[str, Any]:
+def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any]) -> dict[str, Any]:
     """The variables of a checkpoint folder, checked against the tree the backbone expects.
 
     Args:
@@ -217,7 +218,7 @@ def tree_differences(tree: Mapping[str, Any], abstract: Mapping[str, Any]) -> li
 
 
 def fingerprint(variables: Mapping[str, Any]) -> str:
-    """sha256 over names, dtypes, shapes and bytes of all arrays, whatever their layout on disk."""
+    """The sha256 of names, dtypes, shapes and bytes of all arrays, whatever their layout on disk."""
     digest = hashlib.sha256()
     for name, leaf in sorted(flatten(variables).items()):
         array = np.ascontiguousarray(leaf)

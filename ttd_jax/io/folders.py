@@ -21,7 +21,7 @@ class FileSets(NamedTuple):
     incomplete: dict[str, list[Path]]
 
 
-def match_stems(folders: Sequence[str | os.PathLike]) -> FileSets:
+def match_stems(folders: Sequence[str | os.PathLike[str]]) -> FileSets:
     """Matches the images of several folders by their names without endings.
 
     Raises:

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from ttd_jax.errors import InputError
-from ttd_jax.io import formats, pillow
+from ttd_jax.io import formats as formats
+from ttd_jax.io import pillow
 from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.formats import Picture
 from ttd_jax.io.limits import check_declared
@@ -29,7 +30,7 @@ __all__ = ["Picture", "check_writable", "picture_from_pillow", "read_image", "st
 _LONGEST_REASON = 200
 
 
-def read_image(path: str | os.PathLike) -> Picture:
+def read_image(path: str | os.PathLike[str]) -> Picture:
     """A picture from a file.
 
     Args:
@@ -86,7 +87,7 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def check_writable(path: str | os.PathLike) -> Path:
+def check_writable(path: str | os.PathLike[str]) -> Path:
     """The path, if its ending names a format that can be written.
 
     Raises:
@@ -101,7 +102,7 @@ def check_writable(path: str | os.PathLike) -> Path:
     return path
 
 
-def stored_dtype(path: str | os.PathLike, dtype: np.dtype | str) -> np.dtype:
+def stored_dtype(path: str | os.PathLike[str], dtype: np.dtype | str) -> np.dtype:
     """The pixel type a file of this name holds: 8 bit for JPEG, BMP and WebP, 16 for floats in PNG."""
     form = formats.by_suffix(check_writable(path))
     assert form is not None
@@ -109,7 +110,7 @@ def stored_dtype(path: str | os.PathLike, dtype: np.dtype | str) -> np.dtype:
 
 
 def write_image(
-    path: str | os.PathLike, image: np.ndarray, metadata: Metadata | None = None, overwrite: bool = False
+    path: str | os.PathLike[str], image: np.ndarray, *, metadata: Metadata | None = None, overwrite: bool = False
 ) -> None:
     """Writes a picture whole or not at all.
 
@@ -136,5 +137,5 @@ def write_image(
         pixels = image if image.dtype == dtype else from_float(to_float(image), dtype)
     form = formats.by_suffix(path)
     assert form is not None and form.write is not None  # as checked
-    with atomic_file(path, overwrite) as temporary:
+    with atomic_file(path, overwrite=overwrite) as temporary:
         form.write(temporary, pixels, metadata)

@@ -70,7 +70,7 @@ def check_declared(path: Path, declared: Declared) -> None:
         )
 
 
-def available_on_host(root: Path = Path("/")) -> int | None:
+def available_on_host(*, root: Path = Path("/")) -> int | None:
     """Bytes that new work can take: what the system has available, or what the container's limit leaves if less.
 
     None where the system tells neither (Linux does).

@@ -54,7 +54,7 @@ class Metadata:
         return exif
 
 
-def read_metadata(open_exif: Callable[[], Image.Exif], icc: bytes | None = None) -> tuple[Metadata, int, list[str]]:
+def read_metadata(open_exif: Callable[[], Image.Exif], *, icc: bytes | None = None) -> tuple[Metadata, int, list[str]]:
     """Metadata of a picture, its EXIF orientation (1 to 8; 1 is upright), and remarks on what was lost."""
     try:
         with warnings.catch_warnings():

@@ -37,7 +37,11 @@ def read(path: Path, *, formats: Sequence[str]) -> Picture:
 
 @contextmanager
 def open_image(path: Path, formats: Sequence[str]) -> Iterator[Image.Image]:
-    """The image, opened but not read."""
+    """The image, opened but not read.
+
+    Raises:
+        InputError: It is none of these formats.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what Pillow thinks of large pictures and damaged metadata
         try:
@@ -67,7 +71,7 @@ def _larger_if_asked() -> Iterator[None]:
 def picture_from_pillow(image: Image.Image, name: str) -> Picture:
     """A picture that Pillow has opened, as ``read_image`` gives it; ``name`` is for the remarks."""
     image.load()  # which turns a TIFF upright
-    metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+    metadata, orientation, lost = read_metadata(image.getexif, icc=image.info.get("icc_profile"))
     pixels, remarks = _pixels(image, name)
     return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
 

@@ -32,7 +32,7 @@ def _read(path: Path) -> Picture:
     if not _is_deep(path):
         return pillow.read(path, formats=["PNG"])
     with pillow.open_image(path, ["PNG"]) as image:
-        metadata, orientation, lost = read_metadata(image.getexif, image.info.get("icc_profile"))
+        metadata, orientation, lost = read_metadata(image.getexif, icc=image.info.get("icc_profile"))
     return Picture(upright(imagecodecs.png_decode(path.read_bytes()), orientation), metadata, tuple(lost))
 
 

@@ -71,7 +71,7 @@ def _snapped(level: Array) -> Array:
     return level + lax.stop_gradient(jnp.where(jnp.abs(whole - level) < 1e-4, whole - level, 0))
 
 
-def double_precision() -> AbstractContextManager:
+def double_precision() -> AbstractContextManager[None]:
     """A context in which arrays can be float64 whatever the setting; convert on the way in and out.
 
     Example:

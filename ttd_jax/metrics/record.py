@@ -63,7 +63,7 @@ class Metric:
     source: str
     per_channel: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.direction not in ("higher", "lower"):
             raise InputError(f"metric {self.name!r}: direction is 'higher' or 'lower'; got {self.direction!r}")
         for convention, variant in self.conventions.items():

@@ -7,6 +7,7 @@ give what the textbook's sum gives but for rounding. What was tried and measured
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -126,7 +127,7 @@ def _in_strips(block: Callable[[Array], Array], reach: int, then: Callable[[Arra
     count = -(-height // _rows_of_strip(width, reach))
     rows = -(-height // count)
 
-    def strip(carry, first, new):
+    def strip(carry: Any, first: Any, new: Any) -> tuple[Any, Array]:
         start = jnp.clip(first - reach, 0, height - rows - 2 * reach)
         y = block(lax.dynamic_slice_in_dim(x, start, rows + 2 * reach))
         return carry, then(lax.dynamic_slice_in_dim(y, first - start, rows))
@@ -281,11 +282,11 @@ def _same_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"], dil
     return _conv(x, kernel, dilation, "SAME")
 
 
-def _forward(x, kernel, dilation):
+def _forward(x: Array, kernel: Array, dilation: int) -> tuple[Array, tuple[Array, Array]]:
     return _same_conv(x, kernel, dilation), (x, kernel)
 
 
-def _backward(dilation, residuals, slope):
+def _backward(dilation: int, residuals: tuple[Array, Array], slope: Array) -> tuple[Array, Array]:
     x, kernel = residuals
     turned = jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
     (of_kernel,) = jax.vjp(lambda k: _conv(x, k, dilation, "SAME"), kernel)[1](slope)

@@ -43,7 +43,7 @@ def tan_half_turn(x: Float[Array, "..."]) -> Float[Array, "..."]:
 def _coefficients(function: Callable[[np.ndarray], np.ndarray], largest: float, degree: int) -> list[float]:
     """Of the polynomial in x² that is nearest to function(x) / x up to x = largest, constant term first."""
 
-    def quotient(square):
+    def quotient(square: np.ndarray) -> np.ndarray:
         root = np.sqrt(np.maximum(square, 1e-300))
         return function(root) / root
 

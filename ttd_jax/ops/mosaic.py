@@ -7,7 +7,7 @@ one image where there were eight.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -95,7 +95,7 @@ def in_strips(
         return function(mosaic)
     rows = -(-height // count // 2) * 2
 
-    def strip(carry: tuple, first: Array, new: Array) -> tuple[tuple, PyTree]:
+    def strip(carry: Any, first: Any, new: Any) -> tuple[Any, PyTree]:
         seen = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, rows + 2 * margin, axis=-2), mosaic)
         return carry, function(seen)
 

@@ -40,7 +40,7 @@ def scan_rows(
     if rows >= height:
         return step(carry, 0, 0)
 
-    def place(state: tuple, index: Array) -> tuple[tuple, None]:
+    def place(state: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], None]:
         carried, whole = state
         first = jnp.minimum(index * rows, height - rows)
         carried, strip = step(carried, first, index * rows)

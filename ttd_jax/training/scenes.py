@@ -6,7 +6,7 @@ tissue of its own.
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -30,7 +30,7 @@ class Scene(NamedTuple):
     radiance: Float[np.ndarray, "N N"] | None = None
 
 
-def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarray, "H W"]]:
+def load_photographs(*, names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarray, "H W"]]:
     """Grey photographs in [0, 1].
 
     Raises:
@@ -48,7 +48,7 @@ def load_photographs(names: Sequence[str] = PHOTOGRAPHS) -> list[Float[np.ndarra
     return photographs
 
 
-def load_radiance(path: str | os.PathLike) -> list[Float[np.ndarray, "H W"]]:
+def load_radiance(path: str | os.PathLike[str]) -> list[Float[np.ndarray, "H W"]]:
     """Luminance of linear radiance maps, a NumPy archive of arrays ``(H, W, 3)`` such as panoramas of Poly Haven.
 
     Raises:
@@ -64,10 +64,16 @@ def load_radiance(path: str | os.PathLike) -> list[Float[np.ndarray, "H W"]]:
     return maps
 
 
-def make_scenes(seed: int, count: int, size: int, radiance: Sequence[np.ndarray] = ()) -> list[Scene]:
+def make_scenes(seed: int, count: int, size: int, *, radiance: Sequence[np.ndarray] = ()) -> list[Scene]:
     """A pool of scenes in equal parts procedural, from photographs and, if there are any, from radiance maps.
 
     The same for the same seed.
+
+    Args:
+        seed: Of the random numbers.
+        count: Scenes in the pool.
+        size: Pixels a side.
+        radiance: Linear luminance maps (H, W).
     """
     rng = np.random.default_rng(seed)
     photographs = load_photographs()
@@ -94,8 +100,15 @@ def crop(rng: np.random.Generator, scene: Scene, size: int) -> Scene:
     return Scene(image.astype(np.float32), regions, None if scene.radiance is None else part(scene.radiance))
 
 
-def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int, highest: float = 1.0) -> Scene:
-    """A random window of a photograph at a random scale; its regions are patches of like brightness."""
+def photograph_scene(rng: np.random.Generator, photograph: np.ndarray, size: int, *, highest: float = 1.0) -> Scene:
+    """A random window of a photograph at a random scale; its regions are patches of like brightness.
+
+    Args:
+        rng: Random numbers.
+        photograph: (H, W) in [0, 1].
+        size: Pixels a side.
+        highest: What brighter pixels are clipped to.
+    """
     shortest = min(photograph.shape)
     window = int(min(size / rng.uniform(0.5, 1.2), shortest))
     i, j = rng.integers(0, photograph.shape[0] - window + 1), rng.integers(0, photograph.shape[1] - window + 1)
@@ -150,7 +163,7 @@ def dead_leaves(rng: np.random.Generator, size: int) -> Scene:
     return Scene(np.clip(image, 0, 1).astype(np.float32), regions)
 
 
-def _leaf(rng: np.random.Generator, size: int, radius: float):
+def _leaf(rng: np.random.Generator, size: int, radius: float) -> tuple[tuple[slice, slice], Any]:
     """A box of the image, and within it the coordinate along the leaf and how far each pixel is inside, 0 to 1."""
     center = rng.uniform(0, size, 2)
     first = np.maximum(center - radius - 2, 0).astype(int)

@@ -1,5 +1,6 @@
 """One optimisation step: test-time dynamic fusion of one set of every task, the objective and its gradient."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -74,6 +75,12 @@ def objective(
 
     Every measure counts by how far it is above the reference, in steps: a shortfall counts in full, what is won beyond
     a few steps counts little. So no measure is bought with another.
+
+    Args:
+        model: The network.
+        parameters: What is trained.
+        batch: Sets of every task, with their targets and references.
+        plan: What counts how much.
     """
     seen, intact, targets = (jnp.asarray(part) for part in batch[:3])
     fused = fuse_sets(model, parameters["variables"], seen, weighting_of(parameters, plan))
@@ -97,7 +104,14 @@ def objective(
 
 
 def fuse_sets(model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: LossWeighting) -> Fused:
-    """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S."""
+    """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S.
+
+    Args:
+        model: The network.
+        variables: Its parameters.
+        sources: S sets of M square sources.
+        weighting: Complete options.
+    """
     return jax.vmap(lambda one: fuse(model, variables, one[..., jnp.newaxis], weighting))(sources)
 
 
@@ -123,13 +137,13 @@ def make_optimizer(plan: Plan) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
 
 
-def make_step(model: FusionModel, plan: Plan):
+def make_step(model: FusionModel, plan: Plan) -> Callable[[Trained, Batch], tuple[Trained, Any]]:
     """A compiled function (state, batch) → (state, log)."""
     optimizer = make_optimizer(plan)
     gradient = jax.grad(partial(objective, model), has_aux=True)
 
     @jax.jit
-    def step(state: Trained, batch: Batch):
+    def step(state: Trained, batch: Batch) -> tuple[Trained, Any]:
         slope, log = gradient(state.parameters, batch, plan=plan)
         updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
         return Trained(optax.apply_updates(state.parameters, updates), optimizer_state), log
@@ -137,6 +151,6 @@ def make_step(model: FusionModel, plan: Plan):
     return step
 
 
-def make_judge(model: FusionModel, plan: Plan):
+def make_judge(model: FusionModel, plan: Plan) -> Callable[[Any, Batch], Array]:
     """A compiled function (parameters, batch) → objective."""
     return jax.jit(lambda parameters, batch: objective(model, parameters, batch, plan)[0])

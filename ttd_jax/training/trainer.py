@@ -41,7 +41,7 @@ from ttd_jax.training.step import (
 SCENE_SIZE = 256
 
 
-def train(plan: Plan, output: str | os.PathLike, *, resume: bool = False, save_every: int = 50) -> Path:
+def train(plan: Plan, output: str | os.PathLike[str], *, resume: bool = False, save_every: int = 50) -> Path:
     """Trains BandNet and writes its checkpoint.
 
     With a guard set, the parameters that are kept are those of the saved step that did best on it.
@@ -108,13 +108,13 @@ def _judge(judge: Any, kept: Kept, state: Trained, guard: Sequence[Batch]) -> Ke
 def make_pools(plan: Plan) -> tuple[list[Pool], list[Batch]]:
     """The sets to train on, of two sources and of more, and batches of the guard set, of other scenes."""
     radiance = load_radiance(plan.radiance) if plan.radiance else []
-    scenes = make_scenes(plan.seed, plan.scenes, SCENE_SIZE, radiance)
+    scenes = make_scenes(plan.seed, plan.scenes, SCENE_SIZE, radiance=radiance)
     options: dict[str, Any] = {"size": plan.size, "damaged": plan.damaged, "refer": refer}
     sets = {2: plan.sets} | (dict.fromkeys(plan.more, plan.sets // 12) if plan.pairs < 1 else {})
     pools = [make_pool(scenes, seed=plan.seed, sets=max(n, 4), count=m, **options) for m, n in sets.items()]
     if not plan.guard:
         return pools, []
-    others = make_scenes(plan.seed + 1, plan.scenes, SCENE_SIZE, radiance)
+    others = make_scenes(plan.seed + 1, plan.scenes, SCENE_SIZE, radiance=radiance)
     sets = {2: plan.guard - plan.guard // 4, 4: plan.guard // 4} if plan.pairs < 1 else {2: plan.guard}
     guard = [make_pool(others, seed=plan.seed + 1, sets=n, count=m, **options) for m, n in sets.items()]
     return pools, [batch for pool in guard for batch in every_batch(pool)]
