@@ -15,8 +15,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
-from skimage import data, transform
+
+try:
+    from scipy import ndimage
+    from skimage import data, transform
+except ImportError as error:
+    raise SystemExit(f"{error.name} is missing: pip install '.[test]'") from None
 
 FOLDER = Path(__file__).parent
 GAMMA = 2.2

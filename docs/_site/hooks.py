@@ -13,9 +13,13 @@ from mkdocs.structure.pages import Page
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2]))
 import pages
-from mathml import MathML
 
 import ttd_jax
+
+try:
+    from mathml import MathML
+except ImportError as error:
+    raise PluginError(f"{error.name} is missing: pip install '.[docs]'") from None
 
 FIRST = 100
 

@@ -101,12 +101,12 @@ def test_completion_says_what_to_install(ttd_jax, monkeypatch):
     ],
 )
 def test_the_line_of_a_result(changed, line):
-    assert result_line(REPORT | changed, Terminal()) == line
+    assert result_line(REPORT | changed, stream=Terminal()) == line
 
 
 def test_a_terminal_without_the_sign_gets_a_letter():
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    assert "480 x 320" in result_line(REPORT, stream)
+    assert "480 x 320" in result_line(REPORT, stream=stream)
 
 
 def test_colours_only_on_a_terminal(monkeypatch):

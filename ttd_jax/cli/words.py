@@ -11,7 +11,7 @@ _COLOR = {"gray": "grey", "luma": "colour kept", "rgb": "colour"}
 _BOLD_RED = "\033[1;31m"
 
 
-def result_line(report: Mapping[str, Any], stream: Stream | None = None) -> str:
+def result_line(report: Mapping[str, Any], *, stream: Stream | None = None) -> str:
     """What a report says in one line: images, size, depth, colour, seconds; network and weights unless they are usual.
 
     Args:
