@@ -38,6 +38,12 @@ def test_the_menu_has_every_module_and_every_page():
     assert {f"notebooks/{path.stem}.md" for path in (ROOT / "notebooks").glob("*.ipynb")} <= menu
 
 
+def test_the_index_says_what_each_exported_name_is():
+    index = pages.api_index(ttd_jax._HOME)
+    assert "| [`fuse`](ttd_jax/api.md#ttd_jax.api.fuse) | " in index
+    assert not re.search(r"\|  \|$", index, re.MULTILINE)
+
+
 def test_public_names_of_a_module(tmp_path):
     module = tmp_path / "module.py"
     module.write_text('def said():\n    """Said."""\ndef unsaid(): ...\ndef _own():\n    """Own."""\n')

@@ -58,8 +58,17 @@ def api_page(module: str) -> str:
 def api_index(homes: dict[str, str]) -> str:
     """The page of what the package exports, from names to the modules they are defined in."""
     lines = ["# ttd_jax", "", "What `import ttd_jax` offers; everything else is by module, in the navigation.", ""]
-    lines += [f"- [`{name}`]({api_path(home)[4:]}#{home}.{name})" for name, home in sorted(homes.items())]
+    lines += ["| name | what it is |", "|---|---|"]
+    for name, home in sorted(homes.items()):
+        lines.append(f"| [`{name}`]({api_path(home)[4:]}#{home}.{name}) | {summary(home, name)} |")
     return "\n".join(lines) + "\n"
+
+
+def summary(module: str, name: str) -> str:
+    """The first sentence of a definition's docstring, as Markdown in a table."""
+    body = ast.parse(modules()[module].read_text()).body
+    node = next(node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name)
+    return unrolled((ast.get_docstring(node) or "").split("\n\n")[0].replace("\n", " "), set()).replace("|", "\\|")
 
 
 def api_path(module: str) -> str:
