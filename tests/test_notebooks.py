@@ -41,6 +41,7 @@ def test_it_begins_with_what_the_reader_will_see(notebook):
     _, content = notebook
     first = content.cells[0]
     assert first.cell_type == "markdown" and first.source.startswith("# ") and "You will see" in first.source
+    assert '`pip install ".[notebooks]"`' in first.source
 
 
 def test_it_imports_the_package_and_little_else(notebook):

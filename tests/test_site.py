@@ -75,6 +75,15 @@ def test_docstrings_become_markdown():
     assert pages.unrolled("Of it.\n\nExample:\n    >>> 1\n    1", known) == "Of it.\n\nExamples:\n    >>> 1\n    1"
 
 
+def test_what_a_page_would_fetch_is_found():
+    html = '<a href="https://e.org"><img src="x.png"><script src="https://e.org/a.js"></script>'
+    assert pages.fetched(html + '<link rel="stylesheet" href="https://e.org/b.css">') == [
+        "https://e.org/a.js",
+        "https://e.org/b.css",
+    ]
+    assert pages.fetched('<a href="https://e.org"><img src="x.png"><link rel="stylesheet" href="a.css">') == []
+
+
 def test_a_notebook_becomes_a_page(tmp_path):
     shown = {"output_type": "display_data", "data": {"image/jpeg": "QUJD"}}
     said = {"output_type": "stream", "name": "stdout", "text": ["4 pairs\n"]}

@@ -73,11 +73,14 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Checks that every public name has an entry.
+    """Checks that every public name has an entry, and that no page loads anything from elsewhere.
 
     Raises:
-        PluginError: Some have none.
+        PluginError: Some have none, or do.
     """
+    for page in Path(config.site_dir).rglob("*.html"):
+        if found := pages.fetched(page.read_text()):
+            raise PluginError(f"{page.name} loads {', '.join(found)}: keep pictures and scripts in the project")
     inventory = (Path(config.site_dir) / "objects.inv").read_bytes().split(b"\n", 4)[4]
     entries = {line.split(" ")[0] for line in zlib.decompress(inventory).decode().splitlines()}
     wanted = {name for names in pages.documented().values() for name in names}

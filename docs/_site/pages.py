@@ -13,15 +13,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+PACKAGES = ("ttd_jax", "convert")
 LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
 BADGE = re.compile(r"\[!\[[^\]]*\]\(https:[^)]*\)\]\([^)]*\) ?")  # a picture that would be fetched from elsewhere
 ROLE = re.compile(r":([a-z]+):`~?([^`]+)`")
 
 
 def modules() -> dict[str, Path]:
-    """Public modules of the package by import name, packages before what is in them."""
+    """Public modules of the package and of the converter by import name, packages before what is in them."""
     found = {}
-    for path in sorted((ROOT / "ttd_jax").rglob("*.py")):
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
         if not any(part.startswith("_") and part != "__init__" for part in parts):
             found[".".join(parts).removesuffix(".__init__")] = path
@@ -77,11 +78,13 @@ def api_path(module: str) -> str:
 
 
 def api_nav(names: list[str]) -> list[dict]:
-    """Navigation: the modules of the package itself, then a section for each package in it."""
+    """Navigation: the modules of the package itself, then a section for each package in it, and the converter's."""
     sections: dict[str, list] = {}
     for name in names:
-        _, *inner = name.split(".")
-        package = inner[0] if len(inner) > 1 or (ROOT / "ttd_jax" / inner[0]).is_dir() else "ttd_jax"
+        root, *inner = name.split(".")
+        package = "converter"
+        if root == "ttd_jax":
+            package = inner[0] if (ROOT / root / inner[0]).is_dir() else root
         sections.setdefault(package, []).append({inner[-1]: api_path(name)})
     first = sections.pop("ttd_jax")
     return [*first, *({package: pages} for package, pages in sorted(sections.items()))]
@@ -117,6 +120,11 @@ def notebook_page(path: Path) -> tuple[str, dict[str, bytes]]:
                 parts.append(f"```text\n{text}\n```")
     parts.append(f"[The notebook itself](../files/notebooks/{path.name})")
     return "\n\n".join(parts) + "\n", figures
+
+
+def fetched(html: str) -> list[str]:
+    """What a page loads from elsewhere: pictures, scripts, styles and fonts, not what it links to."""
+    return re.findall(r'(?:\bsrc|<link rel="(?:stylesheet|preconnect)" href)="(https?:[^"]*)"', html)
 
 
 def in_site(path: Path) -> str:
