@@ -20,6 +20,8 @@ if os.environ.get("TESTS") != "optimized":
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 
+os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")  # what is mixed is mixed on purpose
+
 if importlib.util.find_spec("convert") is None:  # not in a checkout: the wheel has it under another name
     sys.modules["convert"] = importlib.import_module("ttd_jax_convert")
 install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")

@@ -10,8 +10,6 @@ from scipy.special import expit
 from ttd_jax.backbones.ifcnn import IFCNNNetwork
 from ttd_jax.backbones.piafusion import PIAFusionNetwork
 
-pytestmark = pytest.mark.optimized
-
 RNG = np.random.default_rng(0)
 
 

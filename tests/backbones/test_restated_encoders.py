@@ -12,8 +12,6 @@ from ttd_jax.backbones.densefuse import DenseFuseNetwork
 from ttd_jax.backbones.didfuse import DIDFuseNetwork
 from ttd_jax.backbones.pfcfuse import PoolBlock
 
-pytestmark = pytest.mark.optimized
-
 SHAPE = (13, 11, 1)
 
 

@@ -87,7 +87,7 @@ def skewed(component, source):
 def test_gradients_are_finite_differences(kind, loss):
     rng = np.random.default_rng(1)
     model, weighting = Blurring("sum"), replace(EQ7, loss=loss, component=kind, space="normalized")
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # float32 parameters
         sources = jnp.asarray(rng.random((3, 5, 6, 2)))
         features = model.encode(VARIABLES, sources)
         _, magnitudes = jax.jit(partial(component_gradients, model, VARIABLES, weighting=weighting))(sources, features)

@@ -39,8 +39,8 @@ class Spread(Weighting):
     surveys = True
 
     def survey(self, model, variables, sources, features, rows):
-        inside = sources[..., 0] * rows[:, None]
-        return jnp.sum(inside, (1, 2)), jnp.sum(inside**2, (1, 2)), jnp.sum(rows) * sources.shape[2]
+        inside = sources[..., 0] * rows[:, None].astype(jnp.float32)
+        return jnp.sum(inside, (1, 2)), jnp.sum(inside**2, (1, 2)), jnp.sum(rows, dtype=jnp.float32) * sources.shape[2]
 
     def weigh(self, model, variables, sources, features, surveyed=None):
         if surveyed is None:

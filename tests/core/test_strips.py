@@ -78,7 +78,7 @@ def test_sums_in_strips_count_every_row_once(height, rows):
     sources = jnp.asarray(np.random.default_rng(height).random((2, height, 5, 1)), jnp.float32)
 
     def sums(part, inside):
-        maps = box(3)(part).image * inside[:, None, None]
+        maps = box(3)(part).image * inside[:, None, None].astype(jnp.float32)
         return {"total": jnp.sum(maps), "rows": jnp.sum(inside, dtype=jnp.float32)}
 
     @jax.jit

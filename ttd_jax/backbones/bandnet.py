@@ -78,7 +78,7 @@ class BandNetwork(nn.Module):
 
     def encode(self, sources: Float[Array, "M H W 1"]) -> BandFeatures:
         white, black = sources[..., 0] > 253.5 * LEVEL, sources[..., 0] < 1.5 * LEVEL
-        clipped = white.astype(sources.dtype) - black
+        clipped = white.astype(sources.dtype) - black.astype(sources.dtype)
         pyramid = gaussian_pyramid(jnp.stack([sources[..., 0], clipped]), depth(*clipped.shape[1:]))
         images, extremes = [level[0] for level in pyramid], [level[1] for level in pyramid]
         enlarged = [expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(images)]

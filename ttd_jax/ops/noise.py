@@ -25,7 +25,7 @@ def noise_levels(
     count = jnp.sum(jnp.isfinite(energies), axis=-1)
 
     def quantile(share: float) -> Array:
-        index = jnp.clip((share * count).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
+        index = jnp.clip((share * count.astype(jnp.float32)).astype(jnp.int32), 0, jnp.maximum(count - 1, 0))
         value = jnp.take_along_axis(energies, index[:, jnp.newaxis], axis=-1)[:, 0]
         return jnp.sqrt(jnp.where(count > 0, value, 0) + 1e-8)
 
