@@ -18,7 +18,7 @@ TASKS = {
     "night": ("visible", "infrared"),
     "head": ("mri", "pet"),
 }
-WIDTH, HEIGHT, GAP, TITLE = 316, 224, 4, 20
+WIDTH, HEIGHT, GAP, TITLE = 316, 204, 4, 20
 
 
 def tile(image: Image.Image) -> Image.Image:
