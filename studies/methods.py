@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import ndimage
 
+import ttd_jax
 from studies import classical
 from ttd_jax import Fuser, LossWeighting, load_backbone
 from ttd_jax.backbones.spec import Backbone
@@ -53,7 +54,7 @@ def named_method(name: str) -> Method:
     options = dict(part.split("=", 1) for part in name.removeprefix(control or "fuse").split())
     checkpoint = options.pop("checkpoint", None)
     backbone = load_backbone(options.pop("backbone", None), checkpoint)
-    code = [STUDIES.parent / "ttd_jax", STUDIES / "methods.py", *([Path(checkpoint)] if checkpoint else [])]
+    code = [Path(ttd_jax.__file__).parent, STUDIES / "methods.py", *([Path(checkpoint)] if checkpoint else [])]
     if control:
         return Method(name, fused_by_control(backbone, detail=control == CONTROLS[1]), code)
     fuser = Fuser(backbone, **_fuse_options(options))

@@ -21,6 +21,7 @@ from studies.damage import DAMAGES, damaged
 from studies.measures import CELLS, Scores, score
 from studies.methods import STUDIES, FuseFn, Method, named_method
 from studies.pairs import Pair, load_half, spaced
+from ttd_jax import metrics
 
 DATA = STUDIES.parents[1] / "shared" / "data"
 """Where the reference data lies beside a checkout."""
@@ -102,7 +103,7 @@ def peer_scores(
     method = named_method(method) if isinstance(method, str) else method
     key = hashlib.sha256(repr((method.name, half, limit, robust, sorted(options.items()))).encode())
     measuring = [STUDIES / f"{part}.py" for part in ("measures", "pairs", "damage", "scoring")]
-    for path in (*method.code, *measuring, STUDIES.parent / "ttd_jax" / "metrics"):
+    for path in (*method.code, *measuring, Path(metrics.__file__).parent):
         key.update(digest(path))
     images = sorted(options.get("data", DATA).rglob("*.*g"))
     key.update(repr([(path.name, path.stat().st_size) for path in images]).encode())

@@ -12,7 +12,18 @@ def test_golden_numbers_hold_with_all_optimizations():
         name: value for name, value in os.environ.items() if name not in ("JAX_DISABLE_MOST_OPTIMIZATIONS", "XLA_FLAGS")
     }
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "0", "-q", "-m", "optimized", "-k", "small or focus-odd or max-mri_ct or bundled"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-n",
+            "0",
+            "-q",
+            "-m",
+            "optimized",
+            "-k",
+            "small or focus-odd or max-mri_ct or bundled",
+        ],
         cwd=Path(__file__).parents[1],
         env=plain | {"TESTS": "optimized"},
         capture_output=True,

@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +23,15 @@ ROLE = re.compile(r":([a-z]+):`~?([^`]+)`")
 def modules() -> dict[str, Path]:
     """Public modules of the package and of the converter by import name, packages before what is in them."""
     found = {}
-    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        if not any(part.startswith("_") and part != "__init__" for part in parts):
-            found[".".join(parts).removesuffix(".__init__")] = path
+    for package in PACKAGES:
+        spec = find_spec(package)  # in the checkout, or where it is installed
+        folder = (
+            Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else ROOT / package
+        )
+        for path in folder.rglob("*.py"):
+            parts = (package, *path.relative_to(folder).with_suffix("").parts)
+            if not any(part.startswith("_") and part != "__init__" for part in parts):
+                found[".".join(parts).removesuffix(".__init__")] = path
     return dict(sorted(found.items()))
 
 
@@ -80,11 +86,12 @@ def api_path(module: str) -> str:
 def api_nav(names: list[str]) -> list[dict]:
     """Navigation: the modules of the package itself, then a section for each package in it, and the converter's."""
     sections: dict[str, list] = {}
+    packages = {name for name, path in modules().items() if path.name == "__init__.py"}
     for name in names:
         root, *inner = name.split(".")
         package = "converter"
         if root == "ttd_jax":
-            package = inner[0] if (ROOT / root / inner[0]).is_dir() else root
+            package = inner[0] if f"{root}.{inner[0]}" in packages else root
         sections.setdefault(package, []).append({inner[-1]: api_path(name)})
     first = sections.pop("ttd_jax")
     return [*first, *({package: pages} for package, pages in sorted(sections.items()))]

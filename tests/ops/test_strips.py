@@ -17,7 +17,10 @@ def test_strips_have_every_row_once(height, rows, axis, seed):
     def step(total, first, new):
         strip = jax.lax.dynamic_slice_in_dim(x, first, min(rows, height), axis=1)
         fresh = first + jnp.arange(strip.shape[1]) >= new
-        return total + jnp.sum(strip * fresh[:, jnp.newaxis].astype(strip.dtype)), {"square": strip**2, "less": strip - 1}
+        return total + jnp.sum(strip * fresh[:, jnp.newaxis].astype(strip.dtype)), {
+            "square": strip**2,
+            "less": strip - 1,
+        }
 
     total, whole = scan_rows(step, jnp.float32(0), height=height, rows=rows, axis=axis, like=x)
     np.testing.assert_allclose(total, np.sum(x), rtol=1e-5)

@@ -138,8 +138,9 @@ def _filtered(image: Float[Array, "H W"], sensitivity: Sensitivity) -> Float[Arr
     """The image after a real, even filter given on frequencies in [-1, 1), 1 being half the sampling rate."""
     height, width = image.shape
     u, v = np.meshgrid(2 * np.fft.rfftfreq(width), 2 * np.fft.fftfreq(height))
-    gain = jnp.asarray(sensitivity(u, v, height, width), image.dtype)
-    return jnp.fft.irfft2(jnp.fft.rfft2(image) * gain, s=(height, width))
+    spectrum = jnp.fft.rfft2(image)
+    gain = jnp.asarray(sensitivity(u, v, height, width), spectrum.dtype)
+    return jnp.fft.irfft2(spectrum * gain, s=(height, width))
 
 
 ROWS = (

@@ -47,7 +47,9 @@ def initial_parameters(variables: Any) -> dict[str, Any]:
 def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
     """The weighting with its trained numbers; one that the plan leaves out stays 0."""
     learned = {"saliency": plan.saliency, "scale": plan.loss}
-    weighting: LossWeighting = replace(WEIGHTING, **{name: parameters[name] * on for name, on in learned.items()})
+    weighting: LossWeighting = replace(
+        WEIGHTING, **{name: parameters[name] * float(on) for name, on in learned.items()}
+    )
     return weighting
 
 
