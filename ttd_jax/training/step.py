@@ -147,7 +147,8 @@ def make_step(model: FusionModel, plan: Plan) -> Callable[[Trained, Batch], tupl
     @jax.jit
     def step(state: Trained, batch: Batch) -> tuple[Trained, Any]:
         slope, log = gradient(state.parameters, batch, plan=plan)
-        updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to integers
+            updates, optimizer_state = optimizer.update(slope, state.optimizer, state.parameters)
         return Trained(optax.apply_updates(state.parameters, updates), optimizer_state), log
 
     return step
