@@ -12,6 +12,7 @@ from typing import Any
 
 from ttd_jax.cli import runtime
 from ttd_jax.cli.progress import followed
+from ttd_jax.cli.words import result_line
 from ttd_jax.errors import InputError
 
 _MOST_NOTES = 10  # of a folder run
@@ -258,25 +259,10 @@ def refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
         check_output(output, overwrite=overwrite)
 
 
-def _in_words(weighting: Any) -> str:
-    if weighting == "static":
-        return weighting
-    if "channel" not in weighting:
-        return "loss"
-    chosen = f" {weighting['chosen_channel']}" if "chosen_channel" in weighting else ""
-    return f"gradient (channel {weighting['channel']}{chosen})"
-
-
 def _tell(report: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print(json.dumps(report))
         return
-    height, width = report["shape"][:2]
-    weighting = _in_words(report["weighting"])
-    print(
-        f"{report['output']}: {len(report['sources'])} sources, {width} x {height} {report['dtype']}, "
-        f"color {report['color']}, {report['backbone']} {report['preset'] or ''} {weighting}, "
-        f"{report['seconds']['fuse']:.2f} s"
-    )
+    print(result_line(report))
     for remark in report["remarks"]:
         print(f"ttd-jax: note: {remark}", file=sys.stderr)
