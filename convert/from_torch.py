@@ -16,6 +16,7 @@ if __package__ in (None, ""):  # run as a script from a checkout
     __package__ = "convert"
 
 from ttd_jax import __version__
+from ttd_jax.cli.completion import add_completion
 from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.atomic import check_output
 from ttd_jax.io.checkpoints import save_checkpoint
@@ -123,9 +124,27 @@ def _only_preset(backbone: str, file: File) -> str:
     return (fitting or presets)[0]
 
 
+def _epilog() -> str:
+    """Two examples, and the presets of each network."""
+    wide = max(map(len, TABLES))
+    rows = [f"  {name:{wide}}  {', '.join(NETWORKS[name].presets) or 'none'}" for name in sorted(TABLES)]
+    examples = (
+        "ttd-jax-convert ifcnn IFCNN-MAX.pth --output ifcnn-max",
+        "ttd-jax-convert auif TCSVT_Encoder_Base.model TCSVT_Encoder_Detail.model TCSVT_Decoder.model --output auif",
+    )
+    return "\n".join(["examples:", *(f"  {line}" for line in examples), "", "presets:", *rows])
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, 2 for usage and output, 3 for the checkpoint."""
-    parser = argparse.ArgumentParser(prog="from_torch.py", description=(__doc__ or "").splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="ttd-jax-convert",
+        description=(__doc__ or "").splitlines()[0],
+        epilog=_epilog(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ttd-jax-convert {__version__}")
+    add_completion(parser)
     parser.add_argument("backbone", choices=sorted(TABLES), help="which network the file belongs to")
     parser.add_argument(
         "files",
@@ -137,7 +156,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, metavar="DIR", help="checkpoint folder to create")
     parser.add_argument("--preset", help="published configuration (default: the one in the file's name)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
-    options = parser.parse_args(arguments)
+    try:
+        options = parser.parse_args(arguments)
+    except InputError as error:
+        parser.exit(2, f"error: {error}\n")
     try:
         manifest, converted = convert_file(
             options.backbone, options.files, options.output, options.preset, options.overwrite

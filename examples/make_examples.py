@@ -1,4 +1,4 @@
-"""Makes the example images from photographs that come with scikit-image, both CC0.
+"""Makes the example images from photographs that come with scikit-image, all CC0, and from a drawing.
 
 Run ``python examples/make_examples.py`` (needs the ``test`` extra). It writes, beside itself:
 
@@ -6,14 +6,21 @@ Run ``python examples/make_examples.py`` (needs the ``test`` extra). It writes, 
   Photograph: Rachel Michetti, CC0 (``skimage.data.coffee``).
 - ``exposure_under.png``, ``exposure_normal.png``, ``exposure_over.png``: a cat beside a window, at exposures two stops
   apart. Photograph: Stéfan van der Walt, CC0 (``skimage.data.chelsea``).
+- ``night_visible.png``, ``night_infrared.png``: a man with a camera at night, and what a thermal camera would see.
+  Photograph: Lav Varshney, CC0 (``skimage.data.camera``); the night and the warmth are made.
+- ``head_mri.png``, ``head_pet.png``: a drawn head, its tissue in grey and its activity in colour.
 """
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy import ndimage
-from skimage import data, transform
+
+try:
+    from scipy import ndimage
+    from skimage import data, transform
+except ImportError as error:
+    raise SystemExit(f"{error.name} is missing: pip install '.[test]'") from None
 
 FOLDER = Path(__file__).parent
 GAMMA = 2.2
@@ -57,9 +64,62 @@ def exposure_stack() -> dict[str, np.ndarray]:
     return pictures
 
 
+def night_pair() -> dict[str, np.ndarray]:
+    """At night the man's dark coat is lost before the field, and a lamp dazzles; warmth shows the man alone."""
+    photo = transform.resize(data.camera() / 255, (384, 384), anti_aliasing=True)[24:344]
+    rng = np.random.default_rng(0)
+    man = warm_body(photo)
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    lamp = np.exp(-np.hypot(y - 40, x - 330) / 45)[..., np.newaxis]
+    light = 0.07 * photo[..., np.newaxis] ** GAMMA * np.array([0.75, 0.9, 1.25]) * (1 - 0.9 * man[..., np.newaxis])
+    visible = (light + lamp * np.array([0.9, 0.75, 0.5])) ** (1 / GAMMA)
+    heat = 0.16 + 0.1 * ndimage.gaussian_filter(photo, 3) + man * (0.32 + 0.5 * ndimage.gaussian_filter(photo, 1.5))
+    noise = rng.normal(0, 0.012, (*photo.shape, 4))
+    return {
+        "night_visible": visible + noise[..., :3],
+        "night_infrared": ndimage.gaussian_filter(heat, 1) + noise[..., 3],
+    }
+
+
+def warm_body(photo: np.ndarray) -> np.ndarray:
+    """How much of each pixel is the man, from 0 to 1: the largest dark region, filled, and his face."""
+    dark = ndimage.binary_opening(photo < 0.22, iterations=2)
+    labels, count = ndimage.label(dark)
+    sizes = ndimage.sum_labels(dark, labels, np.arange(1, count + 1))
+    man = ndimage.binary_fill_holes(ndimage.binary_closing(labels == 1 + int(np.argmax(sizes)), iterations=3))
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]]
+    face = np.hypot((y - 68) / 37, (x - 162) / 27) < 1
+    return ndimage.gaussian_filter((man | face).astype(float), 1.5)
+
+
+def head_pair() -> dict[str, np.ndarray]:
+    """An MRI shows folds and no activity; a PET shows activity, coarsely, and no folds."""
+    y, x = np.mgrid[-1:1:320j, -1:1:320j]
+    angle, radius = np.arctan2(y, x), np.hypot(x / 0.78, y / 0.94)
+    rng = np.random.default_rng(0)
+    wrinkle = ndimage.gaussian_filter(rng.standard_normal((320, 320)), 7)
+    folds = np.sin(26 * radius + 2.5 * np.sin(7 * angle) + 45 * wrinkle)
+    brain = step(0.82 - radius)
+    cortex = brain * step(radius - 0.42 + 0.06 * np.sin(9 * angle))
+    ventricles = step(0.2 - np.hypot((np.abs(x) - 0.13) / 0.55, y / 1.3))
+    skull, skin = step(0.06 - np.abs(radius - 0.88)), step(0.035 - np.abs(radius - 0.98))
+    tissue = brain * (0.62 - 0.1 * cortex - 0.16 * cortex * (folds > 0.1)) * (1 - ventricles) + 0.06 * ventricles
+    mri = ndimage.gaussian_filter(tissue + 0.02 * skull + 0.85 * skin, 0.7) + rng.normal(0, 0.012, x.shape)
+    lesion = np.exp(-(((x - 0.33) / 0.12) ** 2) - ((y + 0.3) / 0.12) ** 2)
+    active = brain * (0.12 + 0.3 * cortex * (0.6 + 0.4 * np.sin(3 * angle))) * (1 - 0.8 * ventricles) + 0.55 * lesion
+    active = np.clip(ndimage.gaussian_filter(active, 6), 0, 1)
+    pet = np.stack([np.clip(3 * active - shift, 0, 1) for shift in (0.0, 1.0, 2.0)], axis=-1)
+    return {"head_mri": mri, "head_pet": pet}
+
+
+def step(distance: np.ndarray, softness: float = 0.01) -> np.ndarray:
+    """1 where a distance is above 0 and 0 where it is below, with a soft edge."""
+    return 1 / (1 + np.exp(-np.clip(distance / softness, -50, 50)))
+
+
 def main() -> None:
-    """Writes the five files."""
-    for name, image in {**focus_pair(), **exposure_stack()}.items():
+    """Writes the nine files."""
+    for name, image in {**focus_pair(), **exposure_stack(), **night_pair(), **head_pair()}.items():
         Image.fromarray(np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)).save(
             FOLDER / f"{name}.png", optimize=True
         )

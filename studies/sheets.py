@@ -82,9 +82,14 @@ def own_sets() -> dict[str, list[list[np.ndarray]]]:
     from studies.weights import EXAMPLES, own_pairs
 
     sets = {task: [list(pair.sources) for pair in members] for task, members in own_pairs().items()}
-    names = {"focus": ("near", "far"), "exposure": ("under", "normal", "over")}
+    names = {
+        "focus": ("focus_near", "focus_far"),
+        "exposure": ("exposure_under", "exposure_normal", "exposure_over"),
+        "infrared": ("night_visible", "night_infrared"),
+        "medical": ("head_mri", "head_pet"),
+    }
     for task, parts in names.items():
-        sets[task].insert(0, [np.asarray(Image.open(EXAMPLES / f"{task}_{part}.png").convert("RGB")) for part in parts])
+        sets[task].insert(0, [np.asarray(Image.open(EXAMPLES / f"{part}.png").convert("RGB")) for part in parts])
     return sets
 
 

@@ -25,7 +25,7 @@ def test_a_pair(ttd_jax, checkpoint, pictures, tmp_path):
     done = ttd_jax("fuse", a, b, "-o", output, "--checkpoint", checkpoint)
     assert done.code == 0
     start, seconds = done.out.rsplit(", ", 1)
-    assert start == f"{output}: 2 sources, 8 x 6 uint16, color gray, ifcnn mean loss"
+    assert start == f"{output}: 2 images, 8 × 6, 16 bit, grey, ifcnn mean"
     assert seconds.endswith(" s\n") and float(seconds[:-3]) >= 0
     assert done.err == ""
     np.testing.assert_array_equal(read_image(output).pixels, fuse([a, b], checkpoint=checkpoint).image)
@@ -36,7 +36,7 @@ def test_roles_and_more_sources(ttd_jax, checkpoint, pictures, tmp_path):
     output = tmp_path / "out.tif"
     done = ttd_jax("fuse", f"infrared={a}", f"visible={c}", f"other={b}", "-o", output, "--checkpoint", checkpoint)
     assert done.code == 0
-    assert "3 sources, 8 x 6 uint16, color luma" in done.out
+    assert "3 images, 8 × 6, 16 bit, colour kept" in done.out
     expected = fuse({"infrared": a, "visible": c, "other": b}, checkpoint=checkpoint)
     np.testing.assert_array_equal(read_image(output).pixels, expected.image)
 
@@ -46,7 +46,7 @@ def test_an_equals_sign_in_a_file_name(ttd_jax, checkpoint, pictures, tmp_path, 
     pictures[0].rename(tmp_path / "visible=day.png")
     done = ttd_jax("fuse", "visible=day.png", "b.png", "-o", "out.png", "--checkpoint", checkpoint)
     assert done.code == 0
-    assert done.out.startswith("out.png: 2 sources")
+    assert done.out.startswith("out.png: 2 images")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_names_that_are_no_text(ttd_jax, checkpoint, pictures, tmp_path):
     odd = tmp_path / "caf\udce9.png"  # Latin-1 bytes in a name
     done = ttd_jax("fuse", *pictures[:2], "-o", odd, "--checkpoint", checkpoint)
     assert done.code == 0
-    assert "caf\\udce9.png: 2 sources" in done.out
+    assert "caf\\udce9.png: 2 images" in done.out
     assert odd.exists()
 
 
@@ -129,7 +129,7 @@ def test_gradient_weights(ttd_jax, checkpoint, pictures, tmp_path, arguments, ch
     output = tmp_path / "out.png"
     options = ["--checkpoint", checkpoint, "--weighting", "gradient", *arguments]
     done = ttd_jax("fuse", a, b, "-o", output, *options)
-    assert done.code == 0 and f"ifcnn mean gradient (channel {said}" in done.out
+    assert done.code == 0 and f"ifcnn mean, gradient (channel {said}" in done.out
     expected = fuse([a, b], checkpoint=checkpoint, weighting=GradientWeighting(channel=channel))
     np.testing.assert_array_equal(read_image(output).pixels, expected.image)
 

@@ -15,16 +15,29 @@ from collections.abc import Sequence
 
 from ttd_jax import __version__
 from ttd_jax.cli import evaluate, explain, export, fuse, info, metrics, train
+from ttd_jax.cli.completion import add_completion
+from ttd_jax.cli.words import marked
 from ttd_jax.errors import CheckpointError, InputError
 
 _LONGEST = 2000  # characters of a message
 COMMANDS = (fuse, explain, evaluate, metrics, export, train, info)
 
+_EPILOG = """examples:
+  ttd-jax fuse near.png far.png -o fused.png
+  ttd-jax fuse --help
+"""
+
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser of the whole command."""
-    parser = argparse.ArgumentParser(prog="ttd-jax", description="Test-time dynamic image fusion.")
+    parser = argparse.ArgumentParser(
+        prog="ttd-jax",
+        description="Test-time dynamic image fusion.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--version", action="version", version=f"ttd-jax {__version__}")
+    add_completion(parser)
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add_parser(subparsers)
@@ -96,5 +109,5 @@ def _fail(error: object, code: int) -> int:
     text = str(error)
     if len(text) > _LONGEST:  # what is wrong and what to do stand at the end, after a name
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
-    print(f"ttd-jax: error: {text}", file=sys.stderr)
+    print(f"ttd-jax: {marked('error:', sys.stderr)} {text}", file=sys.stderr)
     return code

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import folders, runtime, stack, video, volumes
+from ttd_jax.cli.words import result_line
 from ttd_jax.errors import InputError
 
 _LONG = 20_000_000  # pixels of all sources
@@ -239,26 +240,11 @@ def refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
         check_output(output, overwrite=overwrite)
 
 
-def _in_words(weighting: Any) -> str:
-    if weighting == "static":
-        return weighting
-    if "channel" not in weighting:
-        return "loss"
-    chosen = f" {weighting['chosen_channel']}" if "chosen_channel" in weighting else ""
-    return f"gradient (channel {weighting['channel']}{chosen})"
-
-
 def tell(report: dict[str, Any], as_json: bool) -> None:
     """Prints what was done: a line and the remarks, or the whole report as JSON."""
     if as_json:
         print(json.dumps(report))
         return
-    height, width = report["shape"][:2]
-    weighting = _in_words(report["weighting"])
-    print(
-        f"{report['output']}: {len(report['sources'])} sources, {width} x {height} {report['dtype']}, "
-        f"color {report['color']}, {report['backbone']} {report['preset'] or ''} {weighting}, "
-        f"{report['seconds']['fuse']:.2f} s"
-    )
+    print(result_line(report))
     for remark in report["remarks"]:
         print(f"ttd-jax: note: {remark}", file=sys.stderr)

@@ -6,10 +6,21 @@ from typing import Any
 
 from ttd_jax.cli import runtime
 
+_EPILOG = """examples:
+  ttd-jax info
+  ttd-jax info --json
+"""
+
 
 def add_parser(subparsers: Any) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("info", help="show versions, devices, backbones and checkpoints")
+    parser = subparsers.add_parser(
+        "info",
+        help="show versions, devices, backbones and checkpoints",
+        description="Show versions, devices, backbones with their presets and recipes, and checkpoints.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--json", action="store_true", help="print as JSON")
     runtime.add_arguments(parser)
     parser.set_defaults(run=run)

@@ -5,6 +5,11 @@ from typing import Any
 
 from ttd_jax.errors import InputError
 
+_EPILOG = """examples:
+  ttd-jax metrics
+  ttd-jax metrics SSIM
+"""
+
 
 def add_parser(subparsers: Any) -> None:
     """Adds the subcommand."""
@@ -12,6 +17,8 @@ def add_parser(subparsers: Any) -> None:
         "metrics",
         help="list metrics and conventions, or explain one metric",
         description="Lists metrics and conventions; with NAME explains one metric.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="abbreviation of a metric, such as SSIM")
     parser.set_defaults(run=run)

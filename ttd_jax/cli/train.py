@@ -7,10 +7,21 @@ from typing import Any
 from ttd_jax.cli import runtime
 from ttd_jax.errors import InputError
 
+_EPILOG = """examples:
+  ttd-jax train smoke -o trained
+  ttd-jax train general --radiance maps.npz -o trained
+"""
+
 
 def add_parser(subparsers: Any) -> None:
     """Adds the subcommand."""
-    parser = subparsers.add_parser("train", help="train a checkpoint of the package's own network")
+    parser = subparsers.add_parser(
+        "train",
+        help="train a checkpoint of the package's own network",
+        description="Train a checkpoint of the package's own network, on scenes that are made as it goes.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("plan", metavar="PLAN", help="general (the checkpoint in the package) or smoke (seconds)")
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder to create")
     parser.add_argument("--steps", type=int, help="optimisation steps (default: the plan's)")
