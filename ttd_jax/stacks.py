@@ -13,7 +13,7 @@ HALO = 96
 """Pixels that windows overlap on each side: beyond that the network of the package hardly looks."""
 
 _SMOOTH = 5  # pixels of the windows in which weights are averaged, and indices made even
-_SIDES = ((60, 512), (110, 384), (200, 320))  # of windows, for up to so many frames
+_SIDES = ((30, 512), (60, 448), (110, 384), (200, 320))  # of windows, for up to so many frames
 
 
 class FusedStack(NamedTuple):
