@@ -76,9 +76,8 @@ def fuse(
         range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
             are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
         keep_range: Return the image in the range that was told of the reference, not in that of the pixel type.
-        align: Registers the sources on the reference first: ``"auto"`` (affine), ``"translation"``, ``"euclidean"``,
-            ``"affine"`` or ``"homography"``; needs the extra ``align``. None takes them as they are, and remarks on
-            those that seem to lie beside the reference (docs/alignment.md).
+        align: Registers the sources on the reference first, by one of ``Align`` (``"auto"`` is affine), with the extra
+            ``align``; None remarks on those that seem to lie beside it (docs/alignment.md).
         align_frame: ``"crop"`` to what aligned sources have in common, or ``"keep"`` the reference's frame.
         explain: Also fuse by the static rule (``result.static``), and put the covariances of weights and losses and
             the terms of the paper's bound for both into ``report["theory"]`` (docs/theory.md).
@@ -203,8 +202,7 @@ class Fuser:
                 place, with its number; ``"yield"`` yields the error in its place and goes on. An error of the iterator
                 itself is raised after the results before it.
 
-            workers: Threads that read files; of more than one, as many sets are read in advance at least.
-
+            workers: Threads that read files; as many sets are read in advance.
             temporal: Of a video, the share of frames before where nothing moves, from 0 to below 1 (docs/video.md).
 
         Returns:
@@ -223,7 +221,7 @@ class Fuser:
             raise InputError(
                 f"ahead, workers: 1 or more, errors: raise or yield; got {ahead!r}, {workers!r}, {errors!r}"
             )
-        finish = partial(self._finish, steady=Steady(temporal)) if temporal else self._finish
+        finish = partial(self._finish, steady=Steady(temporal) if temporal else None)
         return overlap(items, self._read, self._launch, finish, max(ahead, workers), errors == "yield", workers=workers)
 
     def batch(self, stack: np.ndarray) -> FusionResult:
