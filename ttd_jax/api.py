@@ -201,7 +201,6 @@ class Fuser:
             errors: What happens to a set that cannot be fused (``InputError``, ``OSError``): ``"raise"`` raises in its
                 place, with its number; ``"yield"`` yields the error in its place and goes on. An error of the iterator
                 itself is raised after the results before it.
-
             workers: Threads that read files; as many sets are read in advance.
             temporal: Of a video, the share of frames before where nothing moves, from 0 to below 1 (docs/video.md).
 
