@@ -13,7 +13,9 @@ import ttd_jax
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-PAGES = sorted(path for folder in (".", "docs", "benchmarks", "studies") for path in (ROOT / folder).glob("*.md"))
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(path for part in ("docs", "benchmarks", "studies") for path in (ROOT / part).rglob("*.md"))]
+)
 
 
 def folders_with_code(root: Path, name: str) -> set[str]:
