@@ -2,6 +2,7 @@
 
 python -m benchmarks.long_sources --frames 1000
 python -m benchmarks.long_sources --stack 50 --width 2000 --height 1500
+python -m benchmarks.long_sources --align --width 4000 --height 3000
 """
 
 import argparse
@@ -40,6 +41,21 @@ def make_stack(folder: Path, count: int, width: int, height: int) -> None:
         write_image(folder / f"{index:03d}.bmp", frame)
 
 
+def time_alignment(width: int, height: int) -> None:
+    """Seconds of alignment and of fusion of two exposures."""
+    import cv2
+    from skimage import data
+
+    from ttd_jax import fuse
+
+    scene = cv2.resize(data.coffee(), (width + 200, height + 200), interpolation=cv2.INTER_CUBIC)
+    turned = np.array([[1.01, -0.02, 30], [0.02, 1.01, -25], [0, 0, 1]])
+    how = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    dark = cv2.warpPerspective((255 * (scene / 255.0) ** 2).astype(np.uint8), turned, (width, height), flags=how)
+    seconds = fuse([scene[:height, :width], dark], align="auto").report["seconds"]
+    print(f"aligning {seconds['read']:.1f} s, fusing {seconds['fuse']:.1f} s")
+
+
 def megabytes(process: subprocess.Popen) -> float:
     for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
         if line.startswith("RssAnon"):
@@ -51,10 +67,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--stack", type=int, default=0)
+    parser.add_argument("--align", action="store_true")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--options", default="", help="of ttd-jax fuse, as one text")
     options = parser.parse_args()
+    if options.align:
+        time_alignment(options.width, options.height)
+        return
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         if options.stack:
