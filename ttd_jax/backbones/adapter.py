@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import reduce
+from functools import lru_cache, reduce
 from typing import Any
 
 import flax.linen as nn
@@ -98,5 +98,13 @@ class RuleModel(NetworkModel):
 
 
 def abstract_variables(network: nn.Module, example: Any) -> Mapping[str, Any]:
-    """Names, shapes and dtypes of a network's variables, without computing any."""
-    return jax.eval_shape(lambda: network.init(jax.random.key(0), example))
+    """Names, shapes and dtypes of a network's variables, without computing any; found once for equal networks."""
+    leaves, tree = jax.tree.flatten(example)
+    found = _abstract(network, tree, tuple((leaf.shape, leaf.dtype) for leaf in leaves))
+    return jax.tree.map(lambda leaf: leaf, found)  # containers of the caller's own
+
+
+@lru_cache(maxsize=32)  # a large one takes a second
+def _abstract(network: nn.Module, tree: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> Mapping[str, Any]:
+    example = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
+    return jax.eval_shape(network.init, jax.random.key(0), example)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
+from ttd_jax.backbones.adapter import abstract_variables
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.scoring import OPEN
 from ttd_jax.core.weighting import PAPER, LossWeighting
@@ -21,7 +21,7 @@ def shapes_of(model: Any, channels: int) -> Variables:
         model: A fusion model with a linen module ``network`` that takes images (M, H, W, C).
         channels: C.
     """
-    return jax.eval_shape(lambda: model.network.init(jax.random.key(0), jnp.zeros((1, 8, 8, channels))))
+    return abstract_variables(model.network, jnp.zeros((1, 8, 8, channels)))
 
 
 def _completed(recipes: Mapping[str, LossWeighting]) -> dict[str, LossWeighting]:
