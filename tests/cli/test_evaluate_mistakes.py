@@ -168,7 +168,7 @@ def test_nothing_left(ttd_jax, folders):
             "metrics compare fused images with two or more source folders; got 1",
         ),
         ([*SOURCES, "--fused", "none"], "none is not a folder: expected folders of images"),
-        ([*SOURCES, "--fused", "empty"], "empty holds no images (.png .tif .tiff .jpg .jpeg .bmp .webp)"),
+        ([*SOURCES, "--fused", "empty"], "empty holds no images (.png .tif .tiff .jpg .jpeg .bmp .webp .heic .heif "),
         ([*SOURCES, "--fused", "vis/1.png"], "vis/1.png is not a folder: expected folders of images"),
         ([*SOURCES, "--fused", "other"], "no image name is in all of vis, ir, other: "),
         (

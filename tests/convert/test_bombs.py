@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import convert
 from tests.convert.reading import refused
 from tests.convert.writer import (
     SAVERS,
@@ -75,7 +76,7 @@ def bombs():
 
 READ_ALL = """
 import json, resource, sys, time
-from convert.torch_file import read_torch_file
+from CONVERT.torch_file import read_torch_file
 from ttd_jax.errors import CheckpointError
 
 found = {}
@@ -90,7 +91,7 @@ for path in sys.argv[1:]:
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     found[path] = said, time.process_time() - started, grown / 1024
 print(json.dumps(found))
-"""
+""".replace("CONVERT", convert.__name__)
 
 
 @pytest.mark.parametrize("layout", SAVERS)

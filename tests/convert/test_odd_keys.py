@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import convert
 from convert.from_torch import main
 from tests.convert.writer import ifcnn_state_dict, save_zip, tensor
 
@@ -22,9 +23,9 @@ def test_odd_keys_are_one_line(tmp_path, capsys, ifcnn_variables, key):
     assert not (tmp_path / "out").exists()
 
 
-TIMED = """
+TIMED = f"""
 import sys, time
-from convert.from_torch import main
+from {convert.__name__}.from_torch import main
 started = time.process_time()
 code = main(sys.argv[1:])
 print(time.process_time() - started)

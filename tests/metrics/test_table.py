@@ -65,7 +65,7 @@ def test_documentation_lists_every_variant_and_convention():
     assert {name: sorted(variants) for name, variants in rows.items()} == {
         name: sorted(metric.variants) for name, metric in METRICS.items()
     }
-    text = (DOCS / "metrics.md").read_text()
+    text = (DOCS / "reference" / "metrics.md").read_text()
     for convention in CONVENTIONS:
         assert f"`{convention}`" in text
 
