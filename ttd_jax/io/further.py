@@ -30,9 +30,9 @@ def _heif_declared(path: Path) -> Declared:
 
 def _read_heif(path: Path) -> Picture:
     found = _heif(path)  # turned upright by libheif
-    pixels = np.asarray(found)
+    pixels = np.array(found)  # a copy: some releases of pillow-heif free what they show
     remarks = (f"{path.name} has {len(found)} pictures: the first was used",) if len(found) > 1 else ()
-    return Picture(np.ascontiguousarray(pixels), Metadata(None, found.info.get("icc_profile")), remarks)
+    return Picture(pixels, Metadata(None, found.info.get("icc_profile")), remarks)
 
 
 def _raw_declared(path: Path) -> Declared:
