@@ -96,6 +96,7 @@ def test_a_series_and_a_file_on_another_grid_become_a_series(ttd_jax, place):
     assert done.code == 0 and len({one.SOPInstanceUID for one in found}) == 6
     assert "Doe" not in text and "4711" not in text and "19700101" not in text
     assert source.header.StudyInstanceUID not in text
+    assert not any("PatientIdentityRemoved" in one or "BurnedInAnnotation" in one for one in found)  # nobody looked
     assert found[3].pixel_array.shape == (20, 24, 3) and np.ptp(found[3].pixel_array, axis=-1).max() > 50
 
 

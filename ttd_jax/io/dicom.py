@@ -181,9 +181,10 @@ def write_dicom(
             for keyword in _PATIENT if keep_patient else ():
                 if like.header is not None and keyword in like.header:
                     setattr(found, keyword, like.header[keyword].value)
-            found.PatientIdentityRemoved = "NO" if keep_patient else "YES"
-            if not keep_patient:
-                found.DeidentificationMethod = "written anew, without the attributes of the sources"
+            if keep_patient:
+                found.PatientIdentityRemoved = "NO"
+            else:  # "YES" would speak of the pixels, too, where text may be burned in
+                found.DeidentificationMethod = "attributes written anew; pixels not searched for text"
             _describe(found, index, like, right, down)
             _store(found, plane, window)
             found.file_meta = pydicom.dataset.FileMetaDataset()
@@ -204,7 +205,8 @@ def _describe(found: Any, index: int, like: Volume, right: np.ndarray, down: np.
     found.ImageOrientationPatient = [f"{number:.8g}" for number in directions]
     found.PixelSpacing = [f"{row:.8g}", f"{column:.8g}"]
     found.SliceThickness = found.SpacingBetweenSlices = f"{across:.8g}"
-    found.BurnedInAnnotation = "NO"
+    if like.header is not None and "BurnedInAnnotation" in like.header:
+        found.BurnedInAnnotation = like.header.BurnedInAnnotation
 
 
 def _store(found: Any, plane: np.ndarray, window: tuple[float, float]) -> None:
