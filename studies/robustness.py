@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -33,15 +34,15 @@ from ttd_jax.metrics import entropy
 Pairs = dict[str, list[Pair]]
 
 NOISE = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)
-METRICS = {"EN": lambda fused, sources: entropy(fused)}
-METRICS |= {name: MEASURES[name] for name in ("SD", "AG", "SF", "VIF", "Qabf", "SCD", "SSIM")}  # type: ignore[misc]
+METRICS: dict[str, Any] = {"EN": lambda fused, sources: entropy(fused)}
+METRICS |= {name: MEASURES[name] for name in ("SD", "AG", "SF", "VIF", "Qabf", "SCD", "SSIM")}
 """Of (H, W) and (2, H, W) uint8; the first four do not look at the sources, and more is better in all."""
 
 
 def mask_study(fuser: Fuser, pairs: Pairs) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """By task, the weight of each source inside the box before and after it is hidden there."""
     return {
-        task: tuple(weights_of(fuser, members, change, inside=True) for change in (np.copy, hide))  # type: ignore[misc]
+        task: (weights_of(fuser, members, np.copy, inside=True), weights_of(fuser, members, hide, inside=True))
         for task, members in pairs.items()
     }
 

@@ -64,7 +64,8 @@ def test_uniform_weights_have_no_covariance(count):
 def test_many_pixels_lose_no_digits():
     weights, losses = RNG.random((2, 2, 1500, 2000)).astype(np.float32)
     losses = 100 + losses - 0.01 * weights
-    expected = [np.cov(w.ravel(), x.ravel(), ddof=0)[0, 1] for w, x in zip(*np.float64([weights, losses]), strict=True)]  # type: ignore[misc]
+    pairs = zip(weights.astype(np.float64), losses.astype(np.float64), strict=True)
+    expected = [np.cov(w.ravel(), x.ravel(), ddof=0)[0, 1] for w, x in pairs]
     np.testing.assert_allclose(covariance(jnp.asarray(weights), jnp.asarray(losses)), expected, rtol=0.01)
 
 

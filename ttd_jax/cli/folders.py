@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ttd_jax.cli.kinds import refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
@@ -41,8 +42,7 @@ def refuse_arguments(options: argparse.Namespace) -> None:
         InputError: One was given.
     """
     given = {"--recursive": options.recursive, "--suffix": options.suffix, "--failures": options.failures}
-    if wrong := [name for name, value in given.items() if value]:
-        raise InputError(f"{wrong[0]} is for folders, --pair and --manifest; the sources are files")
+    refuse_given(given, "is for folders, --pair and --manifest; the sources are files")
 
 
 def run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:

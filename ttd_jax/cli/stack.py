@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.kinds import refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
@@ -32,8 +33,7 @@ def refuse_arguments(options: argparse.Namespace) -> None:
     Raises:
         InputError: One was given.
     """
-    if options.depth:
-        raise InputError("--depth is for stacks: add --stack")
+    refuse_given({"--depth": options.depth}, "is for stacks: add --stack")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -44,15 +44,14 @@ def run(options: argparse.Namespace) -> int:
     from ttd_jax.io.frames import Frames, read_frames
     from ttd_jax.io.images import write_image
 
-    for name, given in {
+    given = {
         "--save-weights": options.save_weights,
         "--save-static": options.save_static,
         "--range": options.range,
         "--window": options.window,
         "--tile": options.tile,
-    }.items():
-        if given:
-            raise InputError(f"{name} is not for stacks: leave it out")
+    }
+    refuse_given(given, "is not for stacks: leave it out")
     paths = [Path(source) for source in options.sources]
     runtime.settle_reading(options)
     outputs = check_files([options.output, options.depth], paths, quality=options.quality)

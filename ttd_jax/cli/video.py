@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.kinds import are_all, refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 from ttd_jax.options import check_share
@@ -38,11 +39,7 @@ def are_videos(paths: list[Path]) -> bool:
     """
     from ttd_jax.io.video import is_video
 
-    videos = [path for path in paths if is_video(path)]
-    if videos and len(videos) < len(paths):
-        other = next(path for path in paths if path not in videos)
-        raise InputError(f"videos go together with videos; got the video {videos[0]} and {other}")
-    return bool(videos)
+    return are_all(paths, is_video, "video")
 
 
 def refuse_arguments(options: argparse.Namespace) -> None:
@@ -62,11 +59,9 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     from ttd_jax.io.atomic import atomic_file, check_output
     from ttd_jax.io.video import SUFFIXES, Writer, is_video, open_video
 
-    for name, given in {"--align": options.align, "--save-weights": options.save_weights}.items():
-        if given:
-            raise InputError(f"{name} is for images: leave it out for videos")
-    if options.save_static:
-        raise InputError("--save-static is for images: fuse a second time with --weighting static")
+    given = {"--align": options.align, "--save-weights": options.save_weights}
+    refuse_given(given, "is for images: leave it out for videos")
+    refuse_given({"--save-static": options.save_static}, "is for images: fuse a second time with --weighting static")
     output = Path(options.output)
     if not is_video(output):
         raise InputError(f"the result of videos is a video ({' '.join(SUFFIXES)}); got {output.name}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.kinds import are_all, refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
@@ -39,11 +40,7 @@ def are_volumes(paths: list[Path]) -> bool:
     from ttd_jax.io.dicom import is_dicom
     from ttd_jax.io.nifti import is_nifti
 
-    volumes = [path for path in paths if "\0" not in str(path) and (is_nifti(path) or is_dicom(path))]
-    if volumes and len(volumes) < len(paths):
-        other = next(path for path in paths if path not in volumes)
-        raise InputError(f"volumes go together with volumes; got the volume {volumes[0]} and {other}")
-    return bool(volumes)
+    return are_all(paths, lambda path: "\0" not in str(path) and (is_nifti(path) or is_dicom(path)), "volume")
 
 
 def refuse_arguments(options: argparse.Namespace) -> None:
@@ -53,8 +50,7 @@ def refuse_arguments(options: argparse.Namespace) -> None:
         InputError: One was given.
     """
     given = {"--colormap": options.colormap, "--patient": options.patient, "--overview": options.overview}
-    if wrong := [name for name, value in given.items() if value]:
-        raise InputError(f"{wrong[0]} is for volumes (DICOM series, NIfTI); the sources are none")
+    refuse_given(given, "is for volumes (DICOM series, NIfTI); the sources are none")
 
 
 def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
@@ -68,9 +64,8 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     from ttd_jax.io.nifti import is_nifti, write_nifti
     from ttd_jax.io.volumes import onto_grid, overview
 
-    for name, given in {"--align": options.align, "--save-weights": options.save_weights}.items():
-        if given or options.save_static:
-            raise InputError(f"{name if given else '--save-static'} is for images: leave it out for volumes")
+    unsuited = {"--align": options.align, "--save-weights": options.save_weights, "--save-static": options.save_static}
+    refuse_given(unsuited, "is for images: leave it out for volumes")
     output = Path(options.output)
     picture = Path(options.overview) if options.overview else None
     if not is_nifti(output) and output.suffix:
