@@ -32,6 +32,7 @@ install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")
 # write an entry in one go. Set the variable to a folder of your own to keep it from run to run.
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
+MAY_SKIP = ("shared_data", "browser")
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=15, derandomize="CI" in os.environ)
@@ -99,9 +100,11 @@ def pytest_collection_modifyitems(items):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and not item.get_closest_marker("shared_data"):
+    if report.skipped and not hasattr(report, "wasxfail") and not any(map(item.get_closest_marker, MAY_SKIP)):
         report.outcome = "failed"
-        report.longrepr = f"{item.nodeid} was skipped; only tests marked shared_data may be ({report.longrepr})"
+        report.longrepr = (
+            f"{item.nodeid} was skipped; only tests marked {' or '.join(MAY_SKIP)} may be ({report.longrepr})"
+        )
     return report
 
 

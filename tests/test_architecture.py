@@ -49,11 +49,13 @@ MAY_IMPORT = {
         "metrics",
         "ops",
         "options",
+        "serve",
         "stacks",
         "text",
         "training",
         "root",
     },
+    "serve": {"api", "backbones", "engine", "figures", "inputs", "io", "metrics", "options", "result", "root"},
     "root": {"api", "backbones", "cli", "core", "export", "figures", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
@@ -69,6 +71,7 @@ WITHOUT_JAX = {
     "result",
     "root",
 }  # before a subcommand runs, nothing loads jax
+SERVING = {"fastapi", "fastapi_offline", "gradio", "limits", "prometheus_client", "starlette", "uvicorn"}
 FORBIDDEN = {"torch", "torchvision", "convert", "ttd_jax_convert", "tests"}
 
 
@@ -122,6 +125,8 @@ def wrong_imports(path: Path, own: str) -> set[str]:
         wrong |= outside & {"flax"}
     if own != "align":
         wrong |= outside & {"cv2"}
+    if own != "serve":
+        wrong |= outside & SERVING
     if path != CHECKPOINTS and own != "training":
         wrong |= outside & {"orbax"}
     return wrong
@@ -137,7 +142,8 @@ def test_imports_point_one_way():
 
 def test_jax_is_imported_where_it_is_needed():
     light = [path for path in MODULES if part(path) in WITHOUT_JAX and path != CHECKPOINTS]
-    for path in [*light, PACKAGE / "ops" / "pixels.py"]:
+    without = [PACKAGE / name for name in ("ops/pixels.py", "serve/limits.py", "serve/run.py", "serve/wanted.py")]
+    for path in [*light, *without]:
         assert not top_level(imports(path, at_once=True)) & {"jax", "jaxlib", "flax", "orbax"}, path
 
 

@@ -14,13 +14,13 @@ import sys
 from collections.abc import Sequence
 
 from ttd_jax import __version__
-from ttd_jax.cli import evaluate, explain, export, fuse, info, metrics, train
+from ttd_jax.cli import demo, evaluate, explain, export, fuse, info, metrics, serve, train
 from ttd_jax.cli.completion import add_completion
 from ttd_jax.cli.words import marked
 from ttd_jax.errors import CheckpointError, InputError
 
 _LONGEST = 2000  # characters of a message
-COMMANDS = (fuse, explain, evaluate, metrics, export, train, info)
+COMMANDS = (fuse, explain, evaluate, metrics, demo, serve, export, train, info)
 
 _EPILOG = """examples:
   ttd-jax fuse near.png far.png -o fused.png

@@ -6,6 +6,8 @@ Pillow opens are read. What a file says of its size is looked at before its pixe
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from ttd_jax.io import formats as formats
 from ttd_jax.io import further, pillow
 from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.formats import Picture
-from ttd_jax.io.limits import check_declared
+from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.io.pillow import picture_from_pillow
 from ttd_jax.io.png import PNG
@@ -25,7 +27,15 @@ from ttd_jax.ops.pixels import from_float, to_float
 for _form in (PNG, TIFF, pillow.JPEG, pillow.BMP, pillow.WEBP, further.HEIF, further.RAW):
     formats.register(_form)
 
-__all__ = ["Picture", "check_writable", "picture_from_pillow", "read_image", "stored_dtype", "write_image"]
+__all__ = [
+    "Picture",
+    "check_writable",
+    "picture_from_pillow",
+    "read_declared",
+    "read_image",
+    "stored_dtype",
+    "write_image",
+]
 
 _LONGEST_REASON = 200
 
@@ -44,27 +54,57 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
             or the memory.
     """
     path = Path(path)
+    form = _form_of(path)
+    with _named(path):
+        check_declared(path, form.declared(path))
+        picture = form.read(path)
+    if not picture.pixels.size:
+        raise InputError(f"{path} is damaged, truncated or no image: it holds no pixels")
+    return picture
+
+
+def read_declared(path: str | os.PathLike[str]) -> Declared:
+    """What a file says of its picture's size, which is not read.
+
+    Raises:
+        InputError: As ``read_image``, as far as the first bytes tell.
+    """
+    path = Path(path)
+    form = _form_of(path)
+    with _named(path):
+        declared = form.declared(path)
+        check_declared(path, declared)
+        return declared
+
+
+def _form_of(path: Path) -> formats.Format:
+    """The format of a file, by its first bytes.
+
+    Raises:
+        InputError: There is no such file, it is empty, or known not to be a picture.
+    """
     start = _start(path)
     if not start:
         raise InputError(f"{path} is empty: expected an image file")
     form = further.RAW if path.suffix.lower() in further.RAW.suffixes else formats.by_content(start)
     if form is None and (advice := formats.advice(path)):
         raise InputError(f"{path} is {advice}")
-    form = form or pillow.other()
+    return form or pillow.other()
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of codecs, each of which has its own kinds, as one that names the file."""
     try:
-        check_declared(path, form.declared(path))
-        picture = form.read(path)
+        yield
     except InputError:
         raise
     except MemoryError:
         raise InputError(f"{path} does not fit in memory: use a smaller picture, or parts of it") from None
-    except Exception as error:  # every codec has its own kinds
+    except Exception as error:
         reason = "" if isinstance(error, LookupError) else str(error).strip()
         reason = reason.splitlines()[0][:_LONGEST_REASON] if reason else type(error).__name__
         raise InputError(f"{path} is damaged, truncated or no image: {reason}") from None
-    if not picture.pixels.size:
-        raise InputError(f"{path} is damaged, truncated or no image: it holds no pixels")
-    return picture
 
 
 def _start(path: Path) -> bytes:
