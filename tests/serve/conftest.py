@@ -1,7 +1,11 @@
-"""One service with its page, in a thread of this process, and the pictures that are sent to it."""
+"""One service in a thread of this process, one with the page as a command, and the pictures that are sent to them."""
 
 import asyncio
 import contextlib
+import os
+import re
+import subprocess
+import sys
 import tempfile
 import threading
 import zlib
@@ -12,12 +16,14 @@ import numpy as np
 import pytest
 import uvicorn
 
+import ttd_jax
 from ttd_jax.io.images import write_image
+from ttd_jax.serve.app import create_app
 from ttd_jax.serve.limits import Limits
-from ttd_jax.serve.page import create_page_app
 from ttd_jax.serve.run import temporary_root
 from ttd_jax.serve.work import Work, working
 
+ROOT = str(Path(ttd_jax.__file__).parents[1])
 LIMITS = Limits(megabytes=4, files=4, megapixels=1, seconds=60, running=2, waiting=4, rate=0, kept=60)
 
 
@@ -37,8 +43,9 @@ def served(app):
 
 
 @pytest.fixture(scope="package")
-def work():
+def work(tmp_path_factory):
     """Fusions by the pyramid, which compiles in no time, unless another network is asked for."""
+    tmp_path_factory.getbasetemp()  # not among the temporary files of a service
     with temporary_root(LIMITS.kept), working(LIMITS) as found:
         found.backbones = dict(sorted(found.backbones.items(), reverse=True))
         yield found
@@ -46,8 +53,8 @@ def work():
 
 @pytest.fixture(scope="package")
 def address(work: Work):
-    """Where service and page are."""
-    with served(create_page_app(work, api=True)) as found:
+    """Where the service is."""
+    with served(create_app(work)) as found:
         yield found
 
 
@@ -74,6 +81,21 @@ def pictures(tmp_path_factory) -> Path:
     (folder / "bomb.png").write_bytes(png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:])
     (folder / "cut.png").write_bytes(png[: len(png) // 2])
     return folder
+
+
+@contextlib.contextmanager
+def commanded(temporary: Path, *arguments: str):
+    """A process of the command that listens, and its address; its temporary files lie in a folder."""
+    environment = {**os.environ, "TMPDIR": str(temporary), "JAX_PLATFORMS": "cpu", "PYTHONPATH": ROOT}
+    command = [sys.executable, "-m", "ttd_jax", *arguments, "--port", "0", "--no-compile-cache"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            line = next((line for line in process.stderr if "listening at" in line), "")
+            assert line, f"the command ended with {process.wait()}"
+            yield process, re.findall(r"http://\S+", line)[0]
+        finally:
+            process.kill()
 
 
 def left_over() -> list[str]:

@@ -142,8 +142,13 @@ class Work:
 
     def saw(self, shape: Any) -> None:
         """Takes note of a shape; after many new ones, what jax remembers of all is dropped."""
-        new: list[bool] = []
-        self._seen.get(shape, lambda: not new.append(True))
+        new: list[Any] = []
+
+        def note() -> bool:
+            new.append(shape)
+            return True
+
+        self._seen.get(shape, note)
         with self._lock:
             self._shapes += len(new)
             if self._shapes < _SHAPES:
