@@ -77,8 +77,9 @@ def pictures(tmp_path_factory) -> Path:
     (folder / "text.png").write_text("no picture\n" * 20)
     (folder / "empty.png").touch()
     png = (folder / "near.png").read_bytes()
-    header = b"IHDR" + (50_000).to_bytes(4, "big") * 2 + png[24:29]
-    (folder / "bomb.png").write_bytes(png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:])
+    for name, side in (("bomb", 50_000), ("large", 12_000)):
+        header = b"IHDR" + side.to_bytes(4, "big") * 2 + png[24:29]
+        (folder / f"{name}.png").write_bytes(png[:12] + header + zlib.crc32(header).to_bytes(4, "big") + png[33:])
     (folder / "cut.png").write_bytes(png[: len(png) // 2])
     return folder
 

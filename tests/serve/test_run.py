@@ -51,7 +51,7 @@ def size_of_places(temporary: Path) -> int:
     [
         (["--megabytes", "0"], "megabytes is a number of 1 or more; got 0"),
         (["--files", "1"], "files is a number of 2 or more; got 1"),
-        (["--port", "70000"], "cannot listen at 127.0.0.1:70000: ports are from 0 to 65535"),
+        (["--port", "70000"], "ports are from 0 to 65535; got 70000"),
         (["--host", "256.0.0.1"], "cannot listen at 256.0.0.1:8000: "),
     ],
 )

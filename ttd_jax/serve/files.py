@@ -98,20 +98,17 @@ def sweep(folder: Path, age: float) -> int:
     """
     count, now = 0, time.time()
     for where, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            path = Path(where) / name
-            try:
+        inside = Path(where)
+        try:
+            untouched = now - inside.stat().st_mtime >= age
+            for path in (inside / name for name in names):
                 found = path.stat()
                 if now - max(found.st_mtime, found.st_ctime) >= age:
                     path.unlink()
                     count += 1
-            except FileNotFoundError:  # by someone else
-                continue
-        inside = Path(where)
-        try:
-            if inside != folder and now - inside.stat().st_mtime >= age:
+            if untouched and inside != folder:
                 inside.rmdir()
-        except OSError:  # not empty, or gone
+        except OSError:  # gone, or not empty
             continue
     return count
 

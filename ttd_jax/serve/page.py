@@ -37,7 +37,7 @@ footer {display: none !important}
 .grid-wrap {min-height: 0 !important; max-height: none !important}
 .thumbnail-item.thumbnail-lg {aspect-ratio: auto !important}
 #table td, #table th, #table span {font-family: inherit !important}
-@media (max-width: 640px) {button[role=tab] {padding: 0 7px !important; font-size: 14px !important}}
+@media (max-width: 640px) {.tab-wrapper button {padding: 0 4px !important; font-size: 13.5px !important}}
 """
 
 ALLOWED = re.compile(

@@ -82,12 +82,13 @@ def temporary_root(kept: int) -> Iterator[Path]:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    if not 0 <= port <= 65535:
+        raise InputError(f"ports are from 0 to 65535; got {port}")
     try:
-        found = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "ports are from 0 to 65535"
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (while")[0]
         raise InputError(f"cannot listen at {host}:{port}: {reason}: choose another --port or --host") from None
-    return found
 
 
 def _run(app: Any, work: Any, listening: socket.socket) -> None:

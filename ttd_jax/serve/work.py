@@ -101,8 +101,15 @@ class Work:
 
     def start(self, place: Place, job: Callable[[], T]) -> "Future[T]":
         """Runs a job when a thread is free; its place is left when it is done, or was cancelled before."""
-        future = self._threads.submit(job)
-        future.add_done_callback(lambda _: place.leave())
+
+        def run() -> T:
+            try:
+                return job()
+            finally:
+                place.leave()
+
+        future = self._threads.submit(run)
+        future.add_done_callback(lambda done: place.leave() if done.cancelled() else None)
         return future
 
     def run(self, job: Callable[[], T]) -> T:
