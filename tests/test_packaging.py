@@ -32,7 +32,7 @@ def test_every_package_is_in_the_wheel():
 
 def test_one_version_everywhere():
     assert f"\nversion: {ttd_jax.__version__}\n" in (ROOT / "CITATION.cff").read_text()
-    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    newest = re.search(r"^## (\d\S*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None and newest[1] == ttd_jax.__version__
 
 

@@ -16,16 +16,10 @@ from ttd_jax.serve.app import create_api
 from ttd_jax.serve.examples import EXAMPLES
 from ttd_jax.serve.files import size_of
 from ttd_jax.serve.guard import Guard
-from ttd_jax.serve.show import Shown, fuse_for_page, open_example, score_for_page, see_sources
+from ttd_jax.serve.show import ORDER, ROLES, Shown, fuse_for_page, open_example, roles_in, score_for_page, see_sources
 from ttd_jax.serve.telemetry import Telemetry
 from ttd_jax.serve.wanted import NONE, FileFormat
 from ttd_jax.serve.work import Work
-
-ORDER = "in any order, the first is the reference"
-"""What the page says of sources without roles."""
-
-ROLES = (ORDER, "visible, infrared", "mri, pet", "under, normal, over", "near, far")
-"""Roles that the page suggests; others can be typed."""
 
 GALLERY: dict[str, Any] = {"columns": 2, "height": "auto", "object_fit": "contain", "interactive": False}
 
@@ -211,16 +205,6 @@ def _options(work: Work) -> list[Any]:
 
     backbone.change(recipes, [backbone], [recipe], api_visibility="private", show_progress="hidden")
     return [backbone, weighting, recipe, align, frame, form]
-
-
-def roles_in(text: str | None) -> list[str]:
-    """The roles that a text names; none for ``ORDER``.
-
-    Example:
-        >>> roles_in("visible,  infrared"), roles_in(ORDER)
-        (['visible', 'infrared'], [])
-    """
-    return [] if not text or text == ORDER else [role for role in re.split(r"[,\s]+", text.strip()) if role]
 
 
 def _updates(step: Shown) -> list[Any]:

@@ -1,5 +1,6 @@
 """What the page does, step by step and without Gradio: files in, files to show and to download out."""
 
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,6 +30,12 @@ T = TypeVar("T")
 
 METRICS = ("EN", "SD", "AG", "SF", "MI", "Qabf", "SSIM", "VIF")
 """Those that the page shows."""
+
+ORDER = "in any order, the first is the reference"
+"""What the page says of sources without roles."""
+
+ROLES = (ORDER, "visible, infrared", "mri, pet", "under, normal, over", "near, far")
+"""Roles that the page suggests; others can be typed."""
 
 Gallery = list[tuple[str, str]]
 
@@ -112,6 +119,16 @@ def fuse_for_page(
     sources, result, shown = _run(work, first, paths)
     yield shown
     yield _run(work, second, paths)
+
+
+def roles_in(text: str | None) -> list[str]:
+    """The roles that a text names; none for ``ORDER``.
+
+    Example:
+        >>> roles_in("visible,  infrared"), roles_in(ORDER)
+        (['visible', 'infrared'], [])
+    """
+    return [] if not text or text == ORDER else [role for role in re.split(r"[,\s]+", text.strip()) if role]
 
 
 def see_sources(work: Work, folder: Path, given: Sequence[str], roles: Sequence[str]) -> Gallery:
