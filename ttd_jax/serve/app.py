@@ -3,6 +3,7 @@
 import asyncio
 import json
 import shutil
+import time
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -91,13 +92,13 @@ async def _fuse(work: Work, telemetry: Telemetry, request: Request) -> Response:
         place = work.admit()
     except Full:
         return _error(503, "as many fusions wait as may: try again in half a minute", {"retry-after": "30"})
-    held = True
+    held, until = True, time.monotonic() + work.limits.seconds
     try:
-        async with asyncio.timeout(work.limits.seconds):
-            async with request.form(
-                max_files=work.limits.files, max_fields=2 * len(NAMES), max_part_size=_LONGEST_OPTION
-            ) as form:
-                job = await run_in_threadpool(_job, work, place, form)
+        async with request.form(  # not longer than that either, by the Guard
+            max_files=work.limits.files, max_fields=2 * len(NAMES), max_part_size=_LONGEST_OPTION
+        ) as form:
+            job = await run_in_threadpool(_job, work, place, form)
+        async with asyncio.timeout(max(until - time.monotonic(), 0)):
             future = work.start(place, job)
             held = False
             answered = await asyncio.wrap_future(future)

@@ -139,7 +139,7 @@ def build_page(work: Work, folder: Path) -> gr.Blocks:
                         )
                     with gr.Tab("Weights"):
                         weights = gr.Gallery(
-                            label="How much each source counts, dark 0, bright 1", elem_id="weights", **GALLERY
+                            label="How much each counts: dark 0, bright 1", elem_id="weights", **GALLERY
                         )
                     with gr.Tab("Components"):
                         components = gr.Gallery(

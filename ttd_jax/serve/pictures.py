@@ -48,8 +48,7 @@ def weight_pictures(result: FusionResult, folder: Path) -> list[tuple[str, str]]
         return []
     maps = [colorize(weights, "weight", 0, 1) for weights in result.weights]
     names = [
-        f"{name}: {weights.mean():.0%} on average"
-        for name, weights in zip(result.report["sources"], result.weights, strict=True)
+        f"{name} {weights.mean():.0%}" for name, weights in zip(result.report["sources"], result.weights, strict=True)
     ]
     return _gallery(maps, names, folder, "weights")
 

@@ -87,7 +87,9 @@ def fuse_for_page(
     if len(paths) > work.limits.files:
         raise InputError(f"one fusion takes {work.limits.files} images at most; got {len(paths)}")
     if roles and len(roles) != len(paths):
-        raise InputError(f"{len(roles)} roles are named ({', '.join(roles)[:80]}) for {len(paths)} images")
+        raise InputError(
+            f"{len(roles)} roles are named ({', '.join(roles)[:80]}) for {len(paths)} images: name as many, or none"
+        )
     inside = Path(tempfile.mkdtemp(prefix="fused-", dir=folder))
 
     def first() -> tuple[Sources, FusionResult, Shown]:
