@@ -120,7 +120,10 @@ def test_damage_in_the_middle_is_said_and_the_rest_is_fused(ttd_jax, place):
         (["a.mp4", "small.mp4", "-o", "out.png"], "the result of videos is a video"),
         (["a.mp4", "fast.mp4", "-o", "a.mp4"], "also a source"),
         (["a.mp4", "fast.mp4", "-o", "out.mp4", "--temporal", "1"], "less than 1; got 1"),
-        (["a.mp4", "fast.mp4", "-o", "out.mp4", "--align"], "--align is for images"),
+        (["a.mp4", "a2.mp4", "-o", "out.mp4", "--save-weights", "w.png"], "--save-weights is for images"),
+        (["a.mp4", "fast.mp4", "-o", "out.mp4", "--rate", "20"], "--rate is for image sequences"),
+        (["a.mp4", "fast.mp4", "-o", "out.mp4", "--frames", "0"], "--frames is 1 or more"),
+        (["a.mp4", "fast.mp4", "-o", "out.mp4", "--quality", "101"], "a quality is from 1 to 100"),
         (["b.png", "c.png", "-o", "out.png", "--temporal", "0.5"], "--temporal is for videos"),
     ],
 )

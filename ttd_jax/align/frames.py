@@ -65,21 +65,74 @@ def align(
                 "or leave align out to fuse them as they are"
             ) from None
     estimates = tuple(found[index] for index in range(len(images)))
-    transforms = [one.transform for one in estimates]
-    height, width = images[reference].shape[:2]
+    placed = place([one.transform for one in estimates], images[reference].shape[:2], reference=reference, frame=frame)
+    return Aligned(placed.move(images), estimates, placed.frame)
+
+
+class Placed(NamedTuple):
+    """Where sources lie, and what is shown of them.
+
+    Attributes:
+        transforms: From pixels of the reference to those of each source.
+        frame: Top, left, height and width of what is shown, in the reference.
+        reference: Index of the one that stays.
+        covered: For each source which pixels of the reference's frame (H, W) it has; None where all that is shown is
+            covered.
+    """
+
+    transforms: tuple[Transform, ...]
+    frame: tuple[int, int, int, int]
+    reference: int
+    covered: tuple[np.ndarray, ...] | None
+
+    def move(self, images: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """Images (H, W, C) float32 in [0, 1] moved onto the reference and cut to the frame."""
+        top, left, height, width = self.frame
+        moved = []
+        for index, (image, transform) in enumerate(zip(images, self.transforms, strict=True)):
+            whole = image if index == self.reference else warp(image, transform)
+            if self.covered is not None and index != self.reference:
+                whole = np.where(self.covered[index][..., np.newaxis], whole, images[self.reference])
+            moved.append(np.ascontiguousarray(whole[top : top + height, left : left + width]))
+        return tuple(moved)
+
+
+def place(
+    transforms: Sequence[Transform],
+    shape: tuple[int, ...],
+    *,
+    reference: int = 0,
+    frame: Frame = "crop",
+    even: bool = False,
+) -> Placed:
+    """What is shown of sources that lie so.
+
+    Args:
+        transforms: From pixels of the reference to those of each source.
+        shape: Of the images.
+        reference: Index of the one that stays.
+        frame: As for :func:`align`.
+        even: Cut to an even height and width, as videos have them.
+
+    Raises:
+        InputError: There is hardly a common part.
+
+    Example:
+        >>> shifted = np.array([[1.0, 0, 3], [0, 1, 0], [0, 0, 1]])
+        >>> place([np.eye(3), shifted], (10, 20)).frame
+        (0, 0, 10, 17)
+    """
+    height, width = shape[:2]
     top, left, bottom, right = common_frame(transforms, (height, width)) if frame == "crop" else (0, 0, height, width)
     if (bottom - top) * (right - left) < _LEAST_COMMON * height * width:
         raise InputError(
             f"the sources have {max(right - left, 0)} x {max(bottom - top, 0)} of {width} x {height} pixels in common: "
             "leave out the one that shows something else"
         )
-    moved = []
-    for index, (image, transform) in enumerate(zip(images, transforms, strict=True)):
-        whole = image if index == reference else warp(image, transform)
-        if frame == "keep" and index != reference:
-            whole = np.where(inside(transform, (height, width))[..., np.newaxis], whole, images[reference])
-        moved.append(np.ascontiguousarray(whole[top:bottom, left:right]))
-    return Aligned(tuple(moved), estimates, (top, left, bottom - top, right - left))
+    if even and frame == "crop":
+        bottom, right = bottom - (bottom - top) % 2, right - (right - left) % 2
+    covered = tuple(inside(one, (height, width)) for one in transforms) if frame == "keep" else None
+    return Placed(tuple(transforms), (top, left, bottom - top, right - left), reference, covered)
 
 
 def gray(image: Float32[np.ndarray, "H W C"]) -> Float32[np.ndarray, "H W"]:

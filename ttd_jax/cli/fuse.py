@@ -21,6 +21,7 @@ _EPILOG = """examples:
   ttd-jax fuse normal.jpg under.jpg over.jpg -o fused.jpg --align
   ttd-jax fuse visible=vis_folder infrared=ir_folder -o fused_folder
   ttd-jax fuse visible=day.mp4 infrared=thermal.mp4 -o fused.mp4 --temporal 0.8
+  ttd-jax fuse visible=day/%04d.png infrared=night/%04d.png -o fused.mp4 --rate 30
   ttd-jax fuse mri=series_folder pet=pet.nii.gz -o fused.nii.gz --colormap pet=hot --overview fused.png
   ttd-jax fuse stack_folder --stack --align -o sharp.tif --depth depth.png
   ttd-jax fuse --pair 'visible=night/vis_{}.png' 'infrared=night/ir_{}.png' -o fused_folder --skip-existing
@@ -74,11 +75,13 @@ def run(options: argparse.Namespace) -> int:
     """Fuses; returns the exit code."""
     runtime.check_fusion_arguments(options)
     if options.pair or options.manifest:
+        video.refuse_arguments(options)
         return folders.run_lists(options)
     if not options.sources:
         raise InputError("fusion takes two sources or more; got none: name images, folders, --pair or --manifest")
     if options.stack:
         folders.refuse_arguments(options)
+        video.refuse_arguments(options)
         return stack.run(options)
     stack.refuse_arguments(options)
     sources = parse_sources(options.sources)
@@ -88,6 +91,10 @@ def run(options: argparse.Namespace) -> int:
         video.refuse_arguments(options)
         return volumes.run(options, sources, paths)
     volumes.refuse_arguments(options)
+    if len(paths) > 1 and video.are_videos(paths, Path(options.output)):
+        folders.refuse_arguments(options)
+        return video.run(options, sources, paths)
+    video.refuse_arguments(options)
     inside = [path for path in paths if os.path.isdir(path)]  # false where no folder can have this name
     if inside and len(inside) < len(paths):
         files = [str(path) for path in paths if path not in inside]
@@ -98,9 +105,6 @@ def run(options: argparse.Namespace) -> int:
     if inside:
         return folders.run_folders(options, sources, paths)
     folders.refuse_arguments(options)
-    if video.are_videos(paths):
-        return video.run(options, sources, paths)
-    video.refuse_arguments(options)
     return _run_files(options, sources, paths)
 
 

@@ -1,4 +1,4 @@
-"""``ttd-jax fuse`` of videos: frame by frame through one compiled program, in bounded memory."""
+"""``ttd-jax fuse`` of videos and image sequences: frame by frame through one compiled program, in bounded memory."""
 
 import argparse
 import json
@@ -6,22 +6,25 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing, contextmanager
+from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
+from ttd_jax.cli.clips import Course, is_clip, losses, open_clips, paired, register
 from ttd_jax.cli.kinds import are_all, refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 from ttd_jax.options import check_share
 
-_ENDED_EARLY = 0.98  # of the frames that a file says it has
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of videos."""
-    group = parser.add_argument_group("videos")
+    group = parser.add_argument_group(
+        "videos", "video files, cameras (<video0>), numbered files (vis_%%04d.png), and folders into a video"
+    )
     group.add_argument(
         "--temporal",
         type=float,
@@ -29,17 +32,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="smooth over time what weights do where nothing moves: share of the frames before, 0 to less than 1 "
         "(default: 0; try 0.8)",
     )
+    group.add_argument("--rate", type=_rate, metavar="N", help="frames a second of image sequences (default: 25)")
+    group.add_argument("--frames", type=int, metavar="N", help="fuse the first N frames; of cameras else until Ctrl-C")
 
 
-def are_videos(paths: list[Path]) -> bool:
-    """Whether the sources are videos.
+def _rate(text: str) -> Fraction:
+    try:
+        found = Fraction(text).limit_denominator(10_000)
+    except (ValueError, ZeroDivisionError):
+        found = Fraction(0)
+    if not 0 < found <= 1000:
+        raise argparse.ArgumentTypeError(f"a number such as 25 or 30000/1001; got {text!r}")
+    return found
+
+
+def are_videos(paths: list[Path], output: Path) -> bool:
+    """Whether the sources are videos, or pictures that are to become one.
 
     Raises:
         InputError: Some are, and some are not.
     """
+    from ttd_jax.io.sequences import is_animated, is_pattern
     from ttd_jax.io.video import is_video
 
-    return are_all(paths, is_video, "video")
+    moving = "\0" not in str(output) and (is_video(output) or is_pattern(output))
+    if moving and not any(map(is_clip, paths)):
+        return any(path.is_dir() or is_animated(path) for path in paths)
+    return are_all(paths, lambda path: is_clip(path) or path.is_dir() or is_animated(path), "video") and any(
+        map(is_clip, paths)
+    )
 
 
 def refuse_arguments(options: argparse.Namespace) -> None:
@@ -48,145 +69,135 @@ def refuse_arguments(options: argparse.Namespace) -> None:
     Raises:
         InputError: One was given.
     """
-    if options.temporal is not None:
-        raise InputError("--temporal is for videos; the sources are images")
+    given = {"--temporal": options.temporal is not None, "--rate": options.rate, "--frames": options.frames is not None}
+    refuse_given(given, "is for videos; the sources are images")
 
 
 def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     """Fuses videos; returns the exit code: 1 where a part of them could not be read."""
-    from ttd_jax.cli.fuse import refuse_clashes, refuse_existing
     from ttd_jax.inputs import REFERENCES
-    from ttd_jax.io.atomic import atomic_file, check_output
-    from ttd_jax.io.video import SUFFIXES, Writer, is_video, open_video
 
-    given = {"--align": options.align, "--save-weights": options.save_weights}
-    refuse_given(given, "is for images: leave it out for videos")
+    refuse_given({"--save-weights": options.save_weights}, "is for images: leave it out for videos")
     refuse_given({"--save-static": options.save_static}, "is for images: fuse a second time with --weighting static")
-    output = Path(options.output)
-    if not is_video(output):
-        raise InputError(f"the result of videos is a video ({' '.join(SUFFIXES)}); got {output.name}")
-    check_output(output, overwrite=True)
-    refuse_clashes([output], paths)
     check_share("temporal", options.temporal or 0.0)
-    videos = [open_video(path) for path in paths]
-    _check_alike(videos)
+    if options.frames is not None and options.frames < 1:
+        raise InputError(f"--frames is 1 or more; got {options.frames}")
+    output = _check_output(options, paths)
+    clips = open_clips(paths, rate=options.rate)
     roles = list(sources) if isinstance(sources, dict) else None
     first = next((roles.index(role) for role in REFERENCES if role in roles), 0) if roles else 0
-    refuse_existing([output], options.overwrite)
-    runtime.start_jax(options)
-    fuser = runtime.make_fuser(options, tile=options.tile)
-    reading = {"range": runtime.settle_reading(options)}
-    reference, deep = videos[first], any(video.deep for video in videos)
-    times: deque[Any] = deque()
-    course = _Course(len(videos))
-    started = time.monotonic()
-    written, remarks, report = 0, [], {}
-    with atomic_file(output, overwrite=options.overwrite) as temporary:
-        writer = Writer(temporary, reference, quality=options.quality, deep=deep)
-        try:
-            sets = _sets(videos, first, roles, reading, times, course)
-            with closing(fuser.stream(sets, temporal=options.temporal or 0.0)) as results:
-                for result in followed(results, min(video.expected for video in videos), "fusing", unit="frames"):
-                    writer.add(_stored(result.image, deep), times.popleft())
+    reading: dict[str, Any] = {"range": runtime.settle_reading(options)}
+    placed, facts, remarks = None, {}, []
+    if options.align:
+        names = roles or [path.name for path in paths]
+        with ExitStack() as stack:
+            again = [stack.enter_context(closing(clip)) for clip in open_clips(paths, rate=options.rate)]
+            placed, facts["alignment"] = register(again, first, names=names, options=options)
+        agreed = facts["alignment"]["agreement"].values()
+        told = ", ".join(f"{one['frames']} of {one['of']}" for one in agreed)
+        remarks.append(f"aligned ({options.align}) as {told} frames agree; the result has {_size(placed.frame[2:])}")
+    size = placed.frame[2:] if placed else (clips[first].height, clips[first].width)
+    reference, deep = clips[first], any(clip.deep for clip in clips)
+    with ExitStack() as stack:
+        for clip in clips:
+            stack.enter_context(closing(clip))
+        target = stack.enter_context(_result(output, reference, size, deep=deep, options=options))
+        runtime.start_jax(options)
+        fuser = runtime.make_fuser(options, tile=options.tile, align=None)
+        course, started, written, report = Course(len(clips)), time.monotonic(), 0, {}
+        frames: deque[Any] = deque()
+        most = min(clip.expected for clip in clips if not clip.live) if not all(clip.live for clip in clips) else 0
+        most = min(most or options.frames, options.frames) if options.frames else most
+
+        def sets() -> Iterator[Any]:
+            from ttd_jax.inputs import check_sources
+
+            for frame, given in paired(clips, first, course, placed=placed):
+                frames.append(frame)
+                named = dict(zip(roles, given, strict=True)) if roles else given
+                yield check_sources(named, **reading, suspect=not written and placed is None)
+
+        with closing(fuser.stream(sets(), temporal=options.temporal or 0.0)) as results:
+            try:
+                for result in followed(islice(results, options.frames), most, "fusing", unit="frames"):
+                    target.add(result.image, frames.popleft())
                     written += 1
                     if written == 1:
-                        remarks, report = result.report["remarks"], dict(result.report)
-            if not written:
-                raise InputError("no frame of these videos could be read, or none at the same time: nothing is written")
-            writer.close()
-        except BaseException:
-            writer.abandon()
-            raise
+                        report = dict(result.report)
+                        remarks += report["remarks"]
+            except KeyboardInterrupt:  # how a recording ends
+                if not any(clip.live for clip in clips) or not written:
+                    raise
+        if not written:
+            raise InputError("no frame of these videos could be read, or none at the same time: nothing is written")
+        remarks += target.close()
     seconds = time.monotonic() - started
-    lost = _losses(videos, course.frames)
+    lost = losses(clips, course.frames, whole=written != options.frames and not any(clip.live for clip in clips))
+    if len({clip.read for clip in clips}) > 1 and not lost and written != options.frames:
+        lengths = ", ".join(f"{clip.path.name} {clip.read}" for clip in clips)
+        remarks.append(f"lengths differ ({lengths} frames read): the shortest was fused")
     for remark in remarks:
         print(f"ttd-jax: note: {remark}", file=sys.stderr)
-    if len({video.read for video in videos}) > 1 and not lost:
-        lengths = ", ".join(f"{video.path.name} {video.read}" for video in videos)
-        print(f"ttd-jax: note: lengths differ ({lengths} frames read): the shortest was fused", file=sys.stderr)
     for line in lost:
         print(f"ttd-jax: failed: {line}", file=sys.stderr)
     rate = f"{float(reference.rate):.4g}"
     if options.json:
-        facts = {"output": str(output), "frames": written, "rate": float(reference.rate), "failed": lost}
-        print(json.dumps({**report, **facts, "seconds": {"all": round(seconds, 3)}}))
+        done = {"output": str(output), "frames": written, "rate": float(reference.rate), "failed": lost}
+        print(json.dumps({**report, **facts, **done, "remarks": remarks, "seconds": {"all": round(seconds, 3)}}))
     else:
         print(
-            f"{output}: {written} frames, {reference.width} x {reference.height}, {rate} a second, "
-            f"{'10' if deep else '8'} bits; fused {written / seconds:.1f} a second, decoding "
-            f"{course.seconds / seconds:.0%} of the time beside that"
+            f"{output}: {written} frames, {_size(size)}, {rate} a second, {target.bits} bits; fused "
+            f"{written / seconds:.1f} a second, decoding {course.seconds / seconds:.0%} of the time beside that"
         )
     return 1 if lost else 0
 
 
-class _Course:
-    """Frames of each video without a partner, and the seconds that decoding took."""
-
-    def __init__(self, count: int) -> None:
-        self.frames, self.seconds = [0] * count, 0.0
+def _size(size: Any) -> str:
+    return f"{size[1]} x {size[0]}"
 
 
-def _check_alike(videos: list[Any]) -> None:
-    """Refuses videos of different sizes or frame rates.
+def _check_output(options: argparse.Namespace, paths: list[Path]) -> Path:
+    """The result's name, checked before anything is opened."""
+    from ttd_jax.cli.fuse import real, refuse_clashes
+    from ttd_jax.io.atomic import check_output
+    from ttd_jax.io.images import check_writable
+    from ttd_jax.io.sequences import files_of, is_pattern
+    from ttd_jax.io.video import SUFFIXES, is_video
 
-    Raises:
-        InputError: They are not of one kind.
-    """
-    if len({(video.width, video.height) for video in videos}) > 1:
-        sizes = ", ".join(f"{video.path.name} {video.width} x {video.height}" for video in videos)
-        raise InputError(f"videos have one size; got {sizes}: scale or crop them to match first")
-    if max(video.rate for video in videos) > min(video.rate for video in videos) * 1001 / 1000:
-        rates = ", ".join(f"{video.path.name} {float(video.rate):.4g}" for video in videos)
-        raise InputError(f"videos have one frame rate; got {rates} a second: convert one of them first")
-
-
-def _sets(videos: list[Any], first: int, roles: Any, reading: Any, times: Any, course: _Course) -> Iterator[Any]:
-    """Checked frames of one time; frames of the reference without others within half a frame are left out."""
-    from ttd_jax.inputs import check_sources
-
-    half = 1 / (2 * videos[first].rate)
-    streams = [video.frames() for video in videos]
-    waiting: list[Any] = [next(stream, None) for stream in streams]
-    suspect = True
-    while all(frame is not None for frame in waiting):
-        now = waiting[first].seconds
-        behind = [i for i, frame in enumerate(waiting) if frame.seconds < now - half]
-        ahead = [i for i, frame in enumerate(waiting) if frame.seconds > now + half]
-        if not behind and not ahead:
-            given = [frame.pixels for frame in waiting]
-            times.append(now)
-            yield check_sources(dict(zip(roles, given, strict=True)) if roles else given, **reading, suspect=suspect)
-            suspect, behind = False, list(range(len(videos)))
-        elif not behind:
-            course.frames[first] += 1
-            behind = [first]
-        else:
-            for index in behind:
-                course.frames[index] += 1
-        for index in behind:
-            started = time.monotonic()
-            waiting[index] = next(streams[index], None)
-            course.seconds += time.monotonic() - started
+    output = Path(options.output)
+    if not is_video(output) and not is_pattern(output):
+        raise InputError(
+            f"the result of videos is a video ({' '.join(SUFFIXES)}) or numbered files such as out_%04d.png; got "
+            f"{output.name}"
+        )
+    if options.quality is not None and not 1 <= options.quality <= 100:
+        raise InputError(f"a quality is from 1 to 100; got {options.quality}")
+    check_output(output, overwrite=True)
+    refuse_clashes([output], paths)
+    if is_pattern(output):
+        check_writable(output, quality=options.quality)
+        taken = {real(file) for path in paths for file in files_of(path)}
+        if real(output.parent) in map(real, paths) or taken & {real(file) for file in files_of(output)}:
+            raise InputError(f"output {output} would lie among the frames of a source: choose another folder")
+    return output
 
 
-def _stored(image: Any, deep: bool) -> Any:
-    import numpy as np
+@contextmanager
+def _result(
+    output: Path, reference: Any, size: tuple[int, int], *, deep: bool, options: argparse.Namespace
+) -> Iterator[Any]:
+    """What frames are added to; a video is there in the end, whole, or not at all."""
+    from ttd_jax.io.atomic import atomic_file
+    from ttd_jax.io.sequences import StillsWriter, is_pattern
+    from ttd_jax.io.video import Writer
 
-    from ttd_jax.ops.pixels import from_float, to_float
-
-    image = image[..., 0] if image.shape[2:] == (1,) else image
-    wanted = np.dtype("uint16" if deep else "uint8")
-    return image if image.dtype == wanted else from_float(to_float(image), wanted)
-
-
-def _losses(videos: list[Any], left_out: list[int]) -> list[str]:
-    """What could not be fused, in words."""
-    found = []
-    for index, video in enumerate(videos):
-        if video.broken:
-            found.append(f"{video.path}: {video.broken} packets are damaged and were left out")
-        elif left_out[index]:
-            found.append(f"{video.path}: {left_out[index]} frames have no partner at their time and were left out")
-        elif video.read < _ENDED_EARLY * video.expected and video.read <= min(other.read for other in videos):
-            found.append(f"{video.path} ends early: {video.read} of {video.expected} frames")
-    return found
+    if is_pattern(output):
+        yield StillsWriter(output, overwrite=options.overwrite, quality=options.quality)
+        return
+    with atomic_file(output, overwrite=options.overwrite) as temporary:
+        writer = Writer(temporary, reference, size, quality=options.quality, deep=deep)
+        try:
+            yield writer
+        except BaseException:
+            writer.abandon()
+            raise

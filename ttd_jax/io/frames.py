@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata
 
 MOST_FRAMES = 200
+TIFF = (".tif", ".tiff")
 
 
 def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
@@ -28,13 +30,16 @@ def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
             if not inside:
                 raise InputError(f"{path} holds no images ({' '.join(formats.suffixes())})")
             yield from read_frames(inside)
-        elif path.suffix.lower() in (".tif", ".tiff") and (pages := _pages(path)) > 1:
-            yield from _read_pages(path, pages)
+        elif path.suffix.lower() in TIFF and pages_of(path) > 1:
+            with closing(Pages(path)) as pages:
+                for index in range(pages.count):
+                    yield f"{path.name} page {index + 1}", pages.read(index)
         else:
             yield path.name, read_image(path)
 
 
-def _pages(path: Path) -> int:
+def pages_of(path: Path) -> int:
+    """How many pages the first series of a TIFF has; 1 where that cannot be told."""
     try:
         with tifffile.TiffFile(path) as tiff:
             return len(tiff.series[0].pages)
@@ -42,24 +47,49 @@ def _pages(path: Path) -> int:
         return 1
 
 
-def _read_pages(path: Path, count: int) -> Iterator[tuple[str, Picture]]:
-    with tifffile.TiffFile(path) as tiff:
-        series = tiff.series[0]
+class Pages:
+    """The pages of a TIFF that are one stack, open for reading.
+
+    Args:
+        path: Its file.
+
+    Attributes:
+        count: How many there are.
+
+    Raises:
+        InputError: They have more axes than one, or are neither grey nor RGB.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._tiff = path, tifffile.TiffFile(path)
+        self._series = series = self._tiff.series[0]
+        self.count = len(series.pages)
         shape = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1}
         if len([axis for axis in shape if axis not in "YXS"]) > 1 or shape.get("S", 3) not in (3, 4):
+            self.close()
             raise InputError(f"{path} has the axes {series.axes} of {series.shape}: expected one stack of grey or RGB")
-        for index in range(count):
-            page = series.pages[index]
-            if page is None:
-                raise InputError(f"page {index + 1} of {path} is missing")
-            first = page.keyframe
-            check_declared(path, Declared(first.imagelength, first.imagewidth, first.samplesperpixel, 2))
-            try:
-                pixels = page.asarray()
-            except Exception as error:  # every codec has its own kinds
-                reason = f"page {index + 1} of {path} is damaged or truncated: {str(error).splitlines()[0][:200]}"
-                raise InputError(reason) from None
-            yield f"{path.name} page {index + 1}", Picture(pixels, Metadata())
+
+    def read(self, index: int) -> Picture:
+        """A page.
+
+        Raises:
+            InputError: It is missing or damaged.
+        """
+        page = self._series.pages[index]
+        if page is None:
+            raise InputError(f"page {index + 1} of {self._path} is missing")
+        first = page.keyframe
+        check_declared(self._path, Declared(first.imagelength, first.imagewidth, first.samplesperpixel, 2))
+        try:
+            pixels = page.asarray()
+        except Exception as error:  # every codec has its own kinds
+            reason = f"page {index + 1} of {self._path} is damaged or truncated: {str(error).splitlines()[0][:200]}"
+            raise InputError(reason) from None
+        return Picture(pixels, Metadata())
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._tiff.close()
 
 
 class Frames:

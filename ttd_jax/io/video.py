@@ -1,6 +1,7 @@
-"""Videos by PyAV: frames one by one, in 8 or more bits, with their times; and written with the audio of another."""
+"""Videos and cameras by PyAV: frames one by one, in 8 or more bits, with their times; written with another's audio."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ import numpy as np
 from ttd_jax.errors import InputError
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
+from ttd_jax.io.metadata import Metadata
+from ttd_jax.ops.pixels import from_float, to_float
 
 SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 """Endings of videos."""
@@ -20,13 +23,23 @@ SUFFIXES = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v")
 _DEEP = 10  # bits
 _CODECS = {".webm": "libvpx-vp9", ".avi": "mpeg4"}
 _MOST_ERRORS = 1000
+_TICKS = 4  # to a frame of a sequence, whose animations may be uneven
 
 
 class Frame(NamedTuple):
-    """One frame: (H, W) or (H, W, 3) uint8 or uint16, and seconds since the first."""
+    """One frame.
+
+    Attributes:
+        pixels: (H, W) or (H, W, 3), uint8 or uint16; of image sequences whatever their files hold.
+        seconds: Since the first.
+        number: Of its file, or counted from 1.
+        metadata: EXIF and ICC profile of its file.
+    """
 
     pixels: np.ndarray
     seconds: Fraction
+    number: int = 1
+    metadata: Metadata = Metadata()
 
 
 @dataclass
@@ -40,6 +53,7 @@ class Video:
         rate: Frames a second.
         deep: Whether its pixels have more than 8 bits.
         expected: Number of frames as the file says, or by its duration; 0 if neither is known.
+        live: Whether it is a camera, which has no end.
         broken: How many packets could not be decoded so far.
         read: How many frames were read so far.
     """
@@ -52,6 +66,7 @@ class Video:
     expected: int
     container: Any = field(repr=False)
     stream: Any = field(repr=False)
+    live: bool = False
     broken: int = 0
     read: int = 0
 
@@ -63,15 +78,33 @@ class Video:
         """
         av = load("av", "video", "reading a video")
         first: Fraction | None = None
-        gray = self.stream.format.name.startswith("gray")
-        wanted = ("gray16le" if self.deep else "gray") if gray else ("rgb48le" if self.deep else "rgb24")
         for frame in self._decoded(av):
             seconds = Fraction(frame.pts or 0) * frame.time_base
             first = seconds if first is None else first
             if (frame.width, frame.height) != (self.width, self.height):
                 raise InputError(f"{self.path} changes its size to {frame.width} x {frame.height}: cut it there")
             self.read += 1
-            yield Frame(frame.to_ndarray(format=wanted), seconds - first)
+            yield Frame(self._pixels(frame), seconds - first, self.read)
+
+    def _pixels(self, frame: Any) -> np.ndarray:
+        gray = self.stream.format.name.startswith("gray")
+        wanted = ("gray16le" if self.deep else "gray") if gray else ("rgb48le" if self.deep else "rgb24")
+        return frame.to_ndarray(format=wanted)
+
+    def at(self, seconds: Fraction) -> Frame | None:
+        """The first frame that is not before a time; None if there is none. Reading then goes on behind it.
+
+        Raises:
+            InputError: PyAV is missing.
+        """
+        av = load("av", "video", "reading a video")
+        begin = Fraction(self.stream.start_time or 0) * self.stream.time_base
+        wanted = begin + seconds - 1 / (2 * self.rate)
+        self.container.seek(int(wanted / self.stream.time_base), stream=self.stream)
+        for frame in self._decoded(av):
+            if Fraction(frame.pts) * frame.time_base >= wanted:
+                return Frame(self._pixels(frame), Fraction(frame.pts) * frame.time_base - begin)
+        return None
 
     def _decoded(self, av: Any) -> Iterator[Any]:
         packets = self.container.demux(self.stream)
@@ -80,6 +113,10 @@ class Video:
                 packet = next(packets)
             except StopIteration:
                 return
+            except BlockingIOError:  # some cameras say so where others wait
+                time.sleep(0.002)
+                packets = self.container.demux(self.stream)
+                continue
             except av.error.FFmpegError:
                 self.broken += 1
                 packets = self.container.demux(self.stream)  # goes on behind the damage
@@ -107,26 +144,45 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     Raises:
         InputError: PyAV is missing, or the file is missing, damaged, or holds no video of a known rate.
     """
-    av = load("av", "video", "reading a video")
+    load("av", "video", "reading a video")  # which is missed before a file is
     path = Path(path)
     if not path.is_file():
         raise InputError(f"cannot read {path}: expected a video")
+    return opened(path, os.fspath(path))
+
+
+def opened(path: Path, name: str, *, device: str | None = None) -> Video:
+    """A video, open for reading, from a file or from a device of a kind that FFmpeg knows.
+
+    Args:
+        path: What messages call it.
+        name: What FFmpeg calls it.
+        device: The kind of device; None for a file.
+
+    Raises:
+        InputError: PyAV is missing, or it cannot be opened, or holds no video of a known rate.
+    """
+    av = load("av", "video", "reading a video")
+    wrong = "is no camera that can be read" if device else "is damaged, truncated or no video"
     try:
-        container = av.open(os.fspath(path))
+        container = av.open(name, format=device)
         stream = container.streams.video[0]
-    except (av.error.FFmpegError, IndexError) as error:
+    except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it has no pictures"
-        raise InputError(f"{path} is damaged, truncated or no video: {reason}") from None
+        raise InputError(f"{path} {wrong}: {reason}") from None
     rate = stream.average_rate or stream.guessed_rate
     if not rate or not stream.width or not stream.height or stream.format is None:
         container.close()
-        raise InputError(f"{path} is damaged, truncated or no video: it does not say its size and frame rate")
+        raise InputError(f"{path} {wrong}: it does not say its size and frame rate")
     depth = max(component.bits for component in stream.format.components)
     check_declared(path, Declared(stream.height, stream.width, 3, 2 if depth > 8 else 1))
-    stream.thread_type = "AUTO"
+    if device is None:  # frames of a camera should not wait for each other
+        stream.thread_type = "AUTO"
     duration = Fraction(container.duration, 1_000_000) if container.duration else Fraction(0)
     expected = stream.frames or round(duration * rate)
-    return Video(path, stream.width, stream.height, Fraction(rate), depth > 8, expected, container, stream)
+    return Video(
+        path, stream.width, stream.height, Fraction(rate), depth > 8, expected, container, stream, bool(device)
+    )
 
 
 class Writer:
@@ -134,36 +190,42 @@ class Writer:
 
     Args:
         path: File to write; its ending names the container.
-        like: The reference; its audio is copied, not encoded again.
+        like: The reference, a ``Video`` or what has a rate; its audio is copied, not encoded again.
+        size: Height and width.
         quality: 1 to 100; None for 85.
         deep: Whether to write 10 bits.
+
+    Attributes:
+        bits: Of a sample.
 
     Raises:
         InputError: The container takes no such video.
     """
 
-    def __init__(self, path: Path, like: Video, *, quality: int | None = None, deep: bool = False):
+    def __init__(self, path: Path, like: Any, size: tuple[int, int], *, quality: int | None = None, deep: bool = False):
         av = load("av", "video", "writing a video")
-        self._av, self._like, self._stack = av, like, ExitStack()
+        self._av, self._like, self._deep, self._stack = av, like, deep, ExitStack()
+        self.bits = 10 if deep else 8
         self._container = self._stack.enter_context(av.open(os.fspath(path), "w"))
         codec = _CODECS.get(path.suffix.lower(), "libx265" if deep else "libx264")
         if deep and codec == "mpeg4":
             raise InputError(f"{path.suffix} holds 8 bits: name the result .mp4 or .mkv")
         self._video = self._container.add_stream(codec, rate=like.rate)
-        self._video.width, self._video.height = like.width, like.height
-        even = like.width % 2 == like.height % 2 == 0
+        self._video.height, self._video.width = size
+        even = size[0] % 2 == size[1] % 2 == 0
         self._video.pix_fmt = ("yuv420p" if even else "yuv444p") + ("10le" if deep else "")
         crf = str(round(51 * (1 - (quality or 85) / 100)) + (8 if quality is None else 0))
         self._video.options = {"crf": crf, **({"x265-params": "log-level=none"} if codec == "libx265" else {})}
-        base = like.stream.time_base
-        self._video.codec_context.time_base = self._base = base
+        self._base = like.stream.time_base if isinstance(like, Video) else 1 / (like.rate * _TICKS)
+        self._video.codec_context.time_base = self._base
         self._audio = self._open_audio()
         self._waiting = next(self._audio, None)
         self._last = -1
 
     def _open_audio(self) -> Iterator[Any]:
         """Audio packets of the reference, in order, and a stream to copy them to."""
-        sound = next(iter(self._like.container.streams.audio), None)
+        kept = isinstance(self._like, Video) and not self._like.live
+        sound = next(iter(self._like.container.streams.audio), None) if kept else None
         if sound is None:
             return iter(())
         copied = self._container.add_stream_from_template(sound)
@@ -177,14 +239,17 @@ class Writer:
 
         return packets()
 
-    def add(self, image: np.ndarray, seconds: Fraction) -> None:
-        """Writes a frame, (H, W) or (H, W, 3) uint8 or uint16, and the audio up to its time."""
-        deep = image.dtype == np.uint16
+    def add(self, image: np.ndarray, frame: Frame) -> None:
+        """Writes an image, (H, W) or (H, W, 3), at the time of a frame, and the audio up to there."""
+        image, seconds = image[..., 0] if image.shape[2:] == (1,) else image, frame.seconds
+        wanted = np.dtype("uint16" if self._deep else "uint8")
+        image = image if image.dtype == wanted else from_float(to_float(image), wanted)
+        deep = self._deep
         name = ("rgb48le" if deep else "rgb24") if image.ndim == 3 else ("gray16le" if deep else "gray")
-        frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=name)
-        frame.pts, frame.time_base = max(round(seconds / self._base), self._last + 1), self._base
-        self._last = frame.pts
-        self._container.mux(self._video.encode(frame))
+        picture = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format=name)
+        picture.pts, picture.time_base = max(round(seconds / self._base), self._last + 1), self._base
+        self._last = picture.pts
+        self._container.mux(self._video.encode(picture))
         self._copy_audio(seconds)
 
     def _copy_audio(self, end: Fraction) -> None:
@@ -193,11 +258,12 @@ class Writer:
             self._container.mux(self._waiting)
             self._waiting = next(self._audio, None)
 
-    def close(self) -> None:
-        """Writes what is left and the audio, up to the last frame."""
+    def close(self) -> list[str]:
+        """Writes what is left and the audio, up to the last frame; there is nothing to say of it."""
         self._container.mux(self._video.encode())
         self._copy_audio(self._last * self._base + 1 / self._like.rate)
         self._stack.close()
+        return []
 
     def abandon(self) -> None:
         """Closes what is open."""
