@@ -15,7 +15,7 @@ from ttd_jax.align.frames import align as register
 from ttd_jax.align.frames import gray
 from ttd_jax.align.orientation import suspected_shift
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import picture_from_pillow, read_image
+from ttd_jax.io.images import Picture, picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, from_float, to_float
 from ttd_jax.ops.ranges import Range, check_depths, from_unit, to_unit
@@ -101,8 +101,12 @@ def check_sources(
         raise InputError(f"fusion takes two sources or more; got {len(given)}")
     ranges = _by_role(range, roles)
     read = [_read(role, source, role in ranges) for role, source in zip(roles, given, strict=True)]
-    arrays = [pixels for pixels, _, _ in read]
-    remarks = [remark for _, _, found in read for remark in found]
+    arrays = [one.pixels for one in read]
+    remarks = [remark for one in read for remark in one.remarks]
+    for role, one in zip(roles, read, strict=True):
+        if role not in ranges and (told := one.range) is not None:
+            ranges[role] = told.low, told.high
+            remarks.append(f"{role} goes from {told.low:g} to {told.high:g}, as {told.told_by} in the file says")
     _check_sizes(roles, arrays)
     unsaid = {role: pixels for role, pixels in zip(roles, arrays, strict=True) if role not in ranges}
     remarks += check_depths([*unsaid], [*unsaid.values()], len({pixels.dtype for pixels in arrays}) > 1)
@@ -125,7 +129,7 @@ def check_sources(
         roles=tuple(roles),
         reference=reference,
         dtype=np.dtype("uint8") if deepest == np.bool_ else deepest,
-        metadata=read[reference][1],
+        metadata=read[reference].metadata,
         colored=tuple(_is_colored(image) for image in images),
         shape=_common_shape(arrays),
         remarks=tuple(remarks),
@@ -221,16 +225,17 @@ def _named(sources: Any) -> tuple[list[str], list[Any]]:
     return [n if names.count(n) == 1 else f"{n} ({i + 1})" for i, n in enumerate(names)], given
 
 
-def _read(role: str, source: Any, any_scale: bool) -> tuple[np.ndarray, Metadata, tuple[str, ...]]:
+def _read(role: str, source: Any, any_scale: bool) -> Picture:
+    """A source, its pixels as ``as_image`` has them."""
     if isinstance(source, (str, os.PathLike)):
         picture = read_image(source)
     elif isinstance(source, Image.Image):
         picture = picture_from_pillow(source, role)
     else:
         pixels, remarks = as_image(source, role, any_scale=any_scale)
-        return pixels, Metadata(), remarks
-    pixels, remarks = as_image(picture.pixels, role, any_scale=any_scale)
-    return pixels, picture.metadata, (*picture.remarks, *remarks)
+        return Picture(pixels, Metadata(), remarks)
+    pixels, remarks = as_image(picture.pixels, role, any_scale=any_scale or picture.range is not None)
+    return replace(picture, pixels=pixels, remarks=(*picture.remarks, *remarks))
 
 
 def _check_sizes(roles: Sequence[str], arrays: Sequence[np.ndarray]) -> None:

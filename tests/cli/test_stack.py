@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 from scipy import ndimage
 
 from tests.align.made import moved
@@ -49,8 +50,16 @@ def test_a_folder_pages_and_files_are_the_same_stack(ttd_jax, tmp_path, monkeypa
         write_image(f"folder/{index}.png", frame)
     tifffile.imwrite("pages.tif", frames, photometric="minisblack")
     tifffile.imwrite("stack.ome.tif", frames, metadata={"axes": "ZYX"}, photometric="minisblack")
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    first.save("moving.png", save_all=True, append_images=rest)
     images = []
-    for given in (["folder"], ["pages.tif"], ["stack.ome.tif"], sorted(map(str, Path("folder").iterdir()))):
+    for given in (
+        ["folder"],
+        ["moving.png"],
+        ["pages.tif"],
+        ["stack.ome.tif"],
+        sorted(map(str, Path("folder").iterdir())),
+    ):
         done = ttd_jax("fuse", *given, "--stack", "-o", "out.png", "--depth", "d.png", "--overwrite")
         assert done.code == 0 and done.out.startswith("out.png: 5 frames, 80 x 60 uint8, ")
         images.append(read_image("out.png").pixels)

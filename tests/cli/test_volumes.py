@@ -1,5 +1,6 @@
 """Volumes: series and files made by pydicom and nibabel, fused on one grid, and read back by those."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pydicom
 import pytest
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from tests.align.made_volumes import error, made_volumes
+from ttd_jax.align.volumes import register_volume
 from ttd_jax.errors import InputError
 from ttd_jax.io.dicom import read_dicom
 from ttd_jax.io.nifti import read_nifti
@@ -56,6 +59,40 @@ def write_nii(path, values, affine=None, code=1):
     nibabel.save(image, path)
 
 
+def write_enhanced(path, values, *, slope=2.0, intercept=-100.0, order=None, doubled=False):
+    """The slices of ``write_series`` as frames of one file, in any order, with a drawing in an unused bit."""
+    found = pydicom.Dataset()
+    found.SOPClassUID, found.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.4.1", generate_uid()  # Enhanced MR
+    found.SeriesInstanceUID, found.StudyInstanceUID = generate_uid(), generate_uid()
+    found.PatientName, found.PatientID = "Doe^Jane", "4711"
+    order = list(range(len(values))) if order is None else order
+    found.Rows, found.Columns = values.shape[1:]
+    found.NumberOfFrames = len(order)
+    found.SamplesPerPixel, found.PhotometricInterpretation, found.PixelRepresentation = 1, "MONOCHROME2", 0
+    found.BitsAllocated, found.BitsStored, found.HighBit = 16, 12, 11
+    shared, measures, across = pydicom.Dataset(), pydicom.Dataset(), pydicom.Dataset()
+    measures.PixelSpacing, measures.SliceThickness = list(SPACING), STEP
+    across.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [across]
+    found.SharedFunctionalGroupsSequence, found.PerFrameFunctionalGroupsSequence = [shared], []
+    stored = []
+    for index in order:
+        own, where, rescale, window = (pydicom.Dataset() for _ in range(4))
+        where.ImagePositionPatient = [-10.0, -20, 5 + STEP * (0 if doubled else index)]
+        rescale.RescaleSlope, rescale.RescaleIntercept, rescale.RescaleType = slope, intercept, "US"
+        window.WindowCenter, window.WindowWidth = 450.5, 1001
+        own.PlanePositionSequence, own.PixelValueTransformationSequence = [where], [rescale]
+        own.FrameVOILUTSequence = [window]
+        found.PerFrameFunctionalGroupsSequence.append(own)
+        stored.append(np.rint((values[index] - intercept) / slope).astype("<u2"))
+    stored = np.stack(stored)
+    stored[:, 2, 3] |= 1 << 13
+    found.PixelData = stored.tobytes()
+    found.file_meta = pydicom.dataset.FileMetaDataset()
+    found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    pydicom.dcmwrite(path, found, enforce_file_format=True)
+
+
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -69,6 +106,59 @@ def test_slices_are_put_in_order_and_rescaled(place):
     assert volume.spacing == (3, 1.5, 1.25)
     assert volume.window == (-50, 950)
     np.testing.assert_allclose(volume.grid @ [1, 2, 3, 1], [-10 + 1.25, -20 + 3, 5 + 9, 1])
+
+
+def test_frames_of_one_file_are_a_series(ttd_jax, place):
+    write_series("series", ball())
+    write_enhanced("mri.dcm", ball(), order=[3, 0, 5, 1, 4, 2])
+    one, other = read_dicom(Path("mri.dcm")), read_dicom(Path("series"))
+    np.testing.assert_array_equal(one.values, other.values)
+    np.testing.assert_allclose(one.grid, other.grid)
+    assert one.window == other.window == (-50, 950)
+    arguments = ["fuse", "mri=mri.dcm", "pet=series", "-o", "out", "--patient", "keep", *FAST]
+    done = ttd_jax(*arguments)
+    assert (done.code, done.err) == (0, "") and "24 x 20 x 6 voxels of 1.25 x 1.5 x 3 mm" in done.out
+    assert read_dicom(Path("out")).header.PatientName == "Doe^Jane"
+    Path("one").mkdir()
+    Path("mri.dcm").rename("one/mri.dcm")
+    np.testing.assert_array_equal(read_dicom(Path("one")).values, other.values)
+    write_enhanced("twice.dcm", ball(), doubled=True)
+    with pytest.raises(InputError, match=r"frame 1 and twice\.dcm frame 2 of twice\.dcm lie at one place"):
+        read_dicom(Path("twice.dcm"))
+    with pytest.raises(InputError, match="is one slice: name the folder"):
+        read_dicom(next(Path("series").iterdir()))
+
+
+def test_volumes_that_lie_elsewhere_are_registered(ttd_jax, place):
+    """A PET on another grid, turned and shifted in its scanner; the truth is known."""
+    made = made_volumes(1, coarse=1.5)
+    flip = np.diag([-1.0, -1, 1, 1])
+    write_nii("mri.nii.gz", made.mri, flip @ made.mri_grid)
+    write_nii("pet.nii.gz", made.pet, flip @ made.pet_grid)
+    arguments = ["fuse", "mri=mri.nii.gz", "pet=pet.nii.gz", "-o", "out.nii.gz", *FAST]
+    done = ttd_jax(*arguments, "--align", "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    found = np.array(told["alignment"]["pet"]["millimetres"])
+    assert error(np.eye(4), made) > 12 and error(found, made) < 2.5  # half a voxel of the PET
+    assert any(remark.startswith("pet was moved by ") for remark in told["remarks"])
+    assert "--align auto or euclidean; got affine" in ttd_jax(*arguments, "--align", "affine").err
+    write_nii("noise.nii", np.random.default_rng(0).random(made.mri.shape), flip @ made.mri_grid)
+    done = ttd_jax("fuse", "mri=mri.nii.gz", "pet=noise.nii", "-o", "no.nii", "--align", *FAST)
+    assert done.code == 2 and "pet could not be aligned to mri: " in done.err and not Path("no.nii").exists()
+
+
+def test_what_cannot_be_registered(monkeypatch):
+    made = made_volumes(1, coarse=4)
+    with pytest.raises(InputError, match="flat, or has fewer than four slices"):
+        register_volume(made.mri, made.mri_grid, np.zeros_like(made.pet), made.pet_grid)
+    skewed = made.pet_grid.copy()
+    skewed[0, 1] = 1.0
+    with pytest.raises(InputError, match="not at right angles"):
+        register_volume(made.mri, made.mri_grid, made.pet, skewed)
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(InputError, match=r"pip install 'ttd-jax\[register\]'"):
+        register_volume(made.mri, made.mri_grid, made.pet, made.pet_grid)
 
 
 def test_a_series_and_a_file_on_another_grid_become_a_series(ttd_jax, place):
@@ -138,7 +228,8 @@ def test_resampling_is_nibabels(place):
         ({"slice_2": {"ImageOrientationPatient": [0, 1, 0, 0, 0, -1]}}, "different orientations"),
         ({"slice_2": {"Rows": 10}}, "slices of a series have one size"),
         ({"slice_2": {"SeriesInstanceUID": "1.2.3"}}, "holds several series"),
-        ({"slice_2": {"NumberOfFrames": 4}}, "several frames or colours"),
+        ({"slice_2": {"NumberOfFrames": 4}}, "does not say where each lies"),
+        ({"slice_2": {"SamplesPerPixel": 3}}, "holds colours"),
         ({"slice_2": {"PixelData": b"1234"}}, "cannot be read"),
     ],
 )

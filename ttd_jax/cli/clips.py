@@ -53,6 +53,18 @@ def open_clips(paths: Sequence[Path], *, rate: Fraction | None = None) -> list[A
     return clips
 
 
+def told_ranges(clips: Sequence[Any], roles: list[str] | None, given: Any) -> tuple[Any, list[str]]:
+    """The ranges that are meant: those given, else those that the first files of sequences tell; and what is said."""
+    names = roles or [f"source {index + 1}" for index in range(len(clips))]
+    ranges = dict(given) if isinstance(given, dict) else dict.fromkeys(names, given) if given else {}
+    remarks = []
+    for name, clip in zip(names, clips, strict=True):
+        if name not in ranges and (told := getattr(clip, "range", None)) is not None:
+            ranges[name] = told.low, told.high
+            remarks.append(f"{name} goes from {told.low:g} to {told.high:g}, as {told.told_by} in its first file says")
+    return ranges or None, remarks
+
+
 def register(clips: Sequence[Any], first: int, *, names: Sequence[str], options: Any) -> tuple[Any, dict[str, Any]]:
     """How clips lie beside the reference, found by frames from all of its length, and that as plain data.
 

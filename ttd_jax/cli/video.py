@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import runtime
-from ttd_jax.cli.clips import Course, is_clip, losses, open_clips, paired, register
+from ttd_jax.cli.clips import Course, is_clip, losses, open_clips, paired, register, told_ranges
 from ttd_jax.cli.kinds import are_all, refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
@@ -55,12 +55,10 @@ def are_videos(paths: list[Path], output: Path) -> bool:
     from ttd_jax.io.sequences import is_animated, is_pattern
     from ttd_jax.io.video import is_video
 
+    if any(map(is_clip, paths)):
+        return are_all(paths, lambda path: is_clip(path) or path.is_dir() or is_animated(path), "video")
     moving = "\0" not in str(output) and (is_video(output) or is_pattern(output))
-    if moving and not any(map(is_clip, paths)):
-        return any(path.is_dir() or is_animated(path) for path in paths)
-    return are_all(paths, lambda path: is_clip(path) or path.is_dir() or is_animated(path), "video") and any(
-        map(is_clip, paths)
-    )
+    return moving and any(path.is_dir() or is_animated(path) for path in paths)
 
 
 def refuse_arguments(options: argparse.Namespace) -> None:
@@ -86,8 +84,8 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     clips = open_clips(paths, rate=options.rate)
     roles = list(sources) if isinstance(sources, dict) else None
     first = next((roles.index(role) for role in REFERENCES if role in roles), 0) if roles else 0
-    reading: dict[str, Any] = {"range": runtime.settle_reading(options)}
-    placed, facts, remarks = None, {}, []
+    ranges, remarks = told_ranges(clips, roles, runtime.settle_reading(options))
+    placed, facts = None, {}
     if options.align:
         names = roles or [path.name for path in paths]
         with ExitStack() as stack:
@@ -115,7 +113,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
             for frame, given in paired(clips, first, course, placed=placed):
                 frames.append(frame)
                 named = dict(zip(roles, given, strict=True)) if roles else given
-                yield check_sources(named, **reading, suspect=not written and placed is None)
+                yield check_sources(named, range=ranges, suspect=not written and placed is None)
 
         with closing(fuser.stream(sets(), temporal=options.temporal or 0.0)) as results:
             try:

@@ -64,7 +64,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     from ttd_jax.io.nifti import is_nifti, write_nifti
     from ttd_jax.io.volumes import onto_grid, overview
 
-    unsuited = {"--align": options.align, "--save-weights": options.save_weights, "--save-static": options.save_static}
+    unsuited = {"--save-weights": options.save_weights, "--save-static": options.save_static}
     refuse_given(unsuited, "is for images: leave it out for volumes")
     output = Path(options.output)
     picture = Path(options.overview) if options.overview else None
@@ -82,6 +82,10 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     if not is_nifti(output) and target.header is not None and options.patient is None:
         raise InputError("a DICOM result says whose it is, or does not: pass --patient keep or --patient remove")
     windows, remarks = _windows(roles, volumes, runtime.settle_reading(options))
+    facts: dict[str, Any] = {}
+    if options.align:
+        volumes, facts["alignment"], said = _aligned(roles, volumes, first, options.align)
+        remarks += said
     placed = [onto_grid(volume, target, role) for role, volume in zip(roles, volumes, strict=True)]
     refuse_existing([output, picture], options.overwrite)
     runtime.start_jax(options)
@@ -107,7 +111,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
         values = stored if colored else low + voxels * (high - low)
         write_nifti(output, values, target.grid, overwrite=options.overwrite)
     else:
-        from ttd_jax.io.dicom import write_dicom
+        from ttd_jax.io.dicom_results import write_dicom
 
         keep = options.patient == "keep"
         write_dicom(output, stored, target, windows[first], keep_patient=keep, overwrite=options.overwrite)
@@ -115,7 +119,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
         print(f"ttd-jax: note: {remark}", file=sys.stderr)
     count, height, width = voxels.shape[:3]
     if options.json:
-        facts = {
+        facts |= {
             "output": str(output),
             "slices": count,
             "spacing": target.spacing,
@@ -136,6 +140,42 @@ def _read(path: Path) -> Any:
     from ttd_jax.io.nifti import is_nifti, read_nifti
 
     return read_nifti(path) if is_nifti(path) else read_dicom(path)
+
+
+def _aligned(roles: list[str], volumes: list[Any], first: int, model: str) -> tuple[list[Any], Any, list[str]]:
+    """The volumes, their grids moved onto the reference; transforms by role, and what was done in words.
+
+    Raises:
+        InputError: Another transform than a rigid one is asked for, or one cannot be aligned.
+    """
+    from dataclasses import replace
+
+    import numpy as np
+
+    from ttd_jax.align.volumes import register_volume
+
+    if model not in ("auto", "euclidean"):
+        raise InputError(f"volumes are registered by turns and shifts: --align auto or euclidean; got {model}")
+    target, moved, transforms, said = volumes[first], list(volumes), {}, []
+    for index, (role, volume) in enumerate(zip(roles, volumes, strict=True)):
+        if index == first:
+            continue
+        try:
+            found = register_volume(target.values, target.grid, volume.values, volume.grid)
+        except InputError as error:
+            if "pip install" in str(error):
+                raise
+            raise InputError(
+                f"{role} could not be aligned to {roles[first]}: {error}: check that both are of one patient, or leave "
+                "--align out to take them as their files say"
+            ) from None
+        moved[index] = replace(volume, grid=np.linalg.inv(found.transform) @ volume.grid)
+        transforms[role] = {"millimetres": found.transform.tolist(), "apart": round(found.apart, 3)}
+        said.append(
+            f"{role} was moved by {found.moved:.1f} mm, {found.turned:.1f} degrees of turn among them; halves of the "
+            f"voxels disagree by {found.apart:.1f} mm"
+        )
+    return moved, transforms, said
 
 
 def _colormaps(given: list[str] | None, roles: list[str]) -> dict[str, str]:

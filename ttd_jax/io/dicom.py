@@ -1,36 +1,18 @@
-"""DICOM series by pydicom: slices in order by their place; results as secondary captures with new identifiers."""
+"""DICOM by pydicom: the slices of a series, or the frames of one file, in order by their place."""
 
-import datetime
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.atomic import atomic_folder
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.volumes import Volume
 
-_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage
-_PATIENT = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "PatientAge",
-    "PatientWeight",
-    "StudyInstanceUID",
-    "StudyID",
-    "StudyDate",
-    "StudyTime",
-    "StudyDescription",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "InstitutionName",
-    "FrameOfReferenceUID",
-)
+_NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
+_INTERCEPT = ("RescaleIntercept", 0)
 _SAME, _EVEN = 1e-3, 0.05  # millimetres; share of the distance between slices
 
 
@@ -46,181 +28,169 @@ def is_dicom(path: Path) -> bool:
         return False
 
 
-def read_dicom(folder: Path) -> Volume:
-    """The volume of a folder that holds one series.
+class Slice(NamedTuple):
+    """One grey slice, and what is said of it; millimetres.
+
+    Attributes:
+        name: Of its file, and which frame.
+        series: Identifier.
+        position: Of its first pixel.
+        across: Directions of rows and columns, six numbers.
+        spacing: From row to row, from column to column.
+        thickness: Of the slice, or 1.
+        values: (H, W), rescaled.
+        window: The values that the file wants shown as black and white.
+        header: Of the file.
+    """
+
+    name: str
+    series: str
+    position: np.ndarray
+    across: np.ndarray
+    spacing: tuple[float, float]
+    thickness: float
+    values: np.ndarray
+    window: tuple[float, float] | None
+    header: Any
+
+
+def read_dicom(source: Path) -> Volume:
+    """The volume of a folder that holds one series, or of one file with several frames.
 
     Raises:
         InputError: pydicom is missing, a file is damaged, or the slices are not one even series: of several series,
             sizes or orientations, with one missing or doubled.
     """
     pydicom = load("pydicom", "medical", "reading DICOM")
-    if not folder.is_dir():
-        raise InputError(f"{folder} is one slice: name the folder of its series")
-    files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
-    slices = [(_read(pydicom, path), path) for path in files]
-    _check_one(folder, slices)
-    first = slices[0][0]
-    across = [float(number) for number in first.ImageOrientationPatient]
-    along_row, along_column = np.array(across[:3]), np.array(across[3:])
+    files = [path for path in sorted(source.iterdir()) if path.is_file()] if source.is_dir() else [source]
+    slices = [one for path in files if not path.name.startswith(".") for one in _read(pydicom, path)]
+    if not source.is_dir() and len(slices) == 1:
+        raise InputError(f"{source} is one slice: name the folder of its series")
+    _check_one(source, slices)
+    first = slices[0]
+    along_row, along_column = first.across[:3], first.across[3:]
     normal = np.cross(along_row, along_column)
-    slices.sort(key=lambda one: float(normal @ np.array(one[0].ImagePositionPatient, float)))
-    places = [float(normal @ np.array(one.ImagePositionPatient, float)) for one, _ in slices]
-    step = _check_even(folder, places, [path for _, path in slices])
-    values = np.stack([_values(one, path) for one, path in slices])
-    down, right = (float(number) for number in first.PixelSpacing)
+    slices.sort(key=lambda one: float(normal @ one.position))
+    step = _check_even(source, [float(normal @ one.position) for one in slices], [one.name for one in slices])
     if step is None:
-        step = float(first.get("SliceThickness") or 1)
+        step = first.thickness
+    down, right = first.spacing
     grid = np.eye(4)
-    begin, end = (np.array(one.ImagePositionPatient, float) for one in (slices[0][0], slices[-1][0]))
+    begin, end = slices[0].position, slices[-1].position
     forward = (end - begin) / (len(slices) - 1) if len(slices) > 1 else step * normal
     grid[:3] = np.column_stack([right * along_row, down * along_column, forward, begin])
-    return Volume(values, grid, _window(first), slices[0][0])
+    return Volume(np.stack([one.values for one in slices]), grid, first.window, slices[0].header)
 
 
-def _read(pydicom: Any, path: Path) -> Any:
+def _read(pydicom: Any, path: Path) -> list[Slice]:
     try:
         found = pydicom.dcmread(path)
-        check_declared(path, Declared(int(found.Rows), int(found.Columns), 1, 2))
-        for needed in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData"):
-            if needed not in found:
-                raise InputError(f"{path} has no {needed}: expected a slice of a series with a place in the patient")
+        frames = int(found.get("NumberOfFrames", 1) or 1)
+        check_declared(path, Declared(int(found.Rows) * frames, int(found.Columns), 1, 2))
+        if int(found.get("SamplesPerPixel", 1)) != 1:
+            raise InputError(f"{path} holds colours: expected grey slices")
+        if "PixelData" not in found:
+            raise InputError(f"{path} has no PixelData: expected a slice of a series with a place in the patient")
+        groups = [_groups(found, index, path) for index in range(frames)] if frames > 1 else [[found]]
+        told = [[_told(path, group, keyword) for keyword in _NEEDED] for group in groups]
     except InputError:
         raise
     except Exception as error:  # what damage does to a parser
         raise InputError(f"{path} is damaged, truncated or no DICOM: {str(error).splitlines()[0][:200]}") from None
-    if int(found.get("NumberOfFrames", 1) or 1) > 1 or int(found.get("SamplesPerPixel", 1)) != 1:
-        raise InputError(f"{path} holds several frames or colours: expected one grey slice a file")
+    stored = _stored_values(found, path).reshape(frames, int(found.Rows), int(found.Columns))
+    slices = []
+    for index, (group, (position, across, spacing)) in enumerate(zip(groups, told, strict=True)):
+        slope, intercept = (float(_first(group, key) or other) for key, other in (("RescaleSlope", 1), _INTERCEPT))
+        inverted = found.get("PhotometricInterpretation") == "MONOCHROME1"
+        values = stored[index] * np.float32(slope) + np.float32(intercept)
+        slices.append(
+            Slice(
+                f"{path.name} frame {index + 1}" if frames > 1 else path.name,
+                str(found.get("SeriesInstanceUID", "")),
+                np.array(position, float),
+                np.array(across, float),
+                (float(spacing[0]), float(spacing[1])),
+                float(_first(group, "SliceThickness") or 1),
+                -values if inverted else values,
+                _window(_first(group, "WindowCenter"), _first(group, "WindowWidth"), inverted),
+                found,
+            )
+        )
+    return slices
+
+
+def _groups(found: Any, index: int, path: Path) -> list[Any]:
+    """Where a frame of several says what: its own groups, those that frames share, the file."""
+    if "PerFrameFunctionalGroupsSequence" not in found:
+        raise InputError(f"{path} holds several frames and does not say where each lies: expected an enhanced image")
+    shared = found.get("SharedFunctionalGroupsSequence") or []
+    outer = [found.PerFrameFunctionalGroupsSequence[index], *shared[:1]]
+    inner = [item for one in outer for element in one if element.VR == "SQ" for item in element.value]
+    return [*inner, found]
+
+
+def _first(group: list[Any], keyword: str) -> Any:
+    """What is said first; None if nothing is."""
+    return next((one.get(keyword) for one in group if one.get(keyword) is not None), None)
+
+
+def _told(path: Path, group: list[Any], keyword: str) -> Any:
+    found = _first(group, keyword)
+    if found is None:
+        raise InputError(f"{path} has no {keyword}: expected a slice of a series with a place in the patient")
     return found
 
 
-def _check_one(folder: Path, slices: Sequence[tuple[Any, Path]]) -> None:
-    first, name = slices[0]
-    for found, path in slices[1:]:
-        if found.SeriesInstanceUID != first.SeriesInstanceUID:
-            raise InputError(f"{folder} holds several series ({name.name}, {path.name}): one folder is one series")
-        if (found.Rows, found.Columns) != (first.Rows, first.Columns):
+def _stored_values(found: Any, path: Path) -> np.ndarray:
+    """Pixels as stored; bits above those that are said to be, where old files keep drawings, are left out."""
+    try:
+        stored = found.pixel_array
+        unused = int(found.BitsAllocated) - int(found.get("BitsStored", found.BitsAllocated))
+        if unused and stored.dtype.kind in "iu" and int(found.HighBit) == int(found.BitsStored) - 1:
+            stored = (stored << unused) >> unused
+        return stored.astype(np.float32)
+    except Exception as error:  # what damage does to a decoder
+        raise InputError(f"the pixels of {path} cannot be read: {str(error).splitlines()[0][:200]}") from None
+
+
+def _check_one(source: Path, slices: Sequence[Slice]) -> None:
+    first = slices[0]
+    for found in slices[1:]:
+        if found.series != first.series:
+            raise InputError(f"{source} holds several series ({first.name}, {found.name}): one folder is one series")
+        if found.values.shape != first.values.shape:
+            size, other = (f"{one.values.shape[1]} x {one.values.shape[0]}" for one in (found, first))
+            raise InputError(f"{found.name} is {size} and {first.name} {other}: slices of a series have one size")
+        if not np.allclose(found.across, first.across, atol=1e-3):
+            raise InputError(f"{found.name} and {first.name} have different orientations: take the localizer out")
+        if not np.allclose(found.spacing, first.spacing, rtol=1e-3):
             raise InputError(
-                f"{path} is {found.Columns} x {found.Rows} and {name.name} {first.Columns} x {first.Rows}: slices of a "
-                "series have one size"
+                f"{found.name} and {first.name} have different pixel spacings: slices of a series have one"
             )
-        if not np.allclose(found.ImageOrientationPatient, first.ImageOrientationPatient, atol=1e-3):
-            raise InputError(f"{path} and {name.name} have different orientations: take the localizer out")
-        if not np.allclose(found.PixelSpacing, first.PixelSpacing, rtol=1e-3):
-            raise InputError(f"{path} and {name.name} have different pixel spacings: slices of a series have one")
 
 
-def _check_even(folder: Path, places: list[float], paths: list[Path]) -> float | None:
+def _check_even(source: Path, places: list[float], names: list[str]) -> float | None:
     """The distance between slices, None of a single one."""
     if len(places) < 2:
         return None
     steps = np.diff(places)
     if (index := int(np.argmin(steps))) is not None and steps[index] < _SAME:
-        raise InputError(f"{paths[index].name} and {paths[index + 1].name} of {folder} lie at one place: keep one")
+        raise InputError(f"{names[index]} and {names[index + 1]} of {source} lie at one place: keep one")
     usual = float(np.median(steps))
     for index, step in enumerate(steps):
         if abs(step - usual) > _EVEN * usual:
             missing = f"{step:.2f} mm where others have {usual:.2f}"
             raise InputError(
-                f"a slice of {folder} is missing between {paths[index].name} and {paths[index + 1].name} ({missing})"
+                f"a slice of {source} is missing between {names[index]} and {names[index + 1]} ({missing})"
             )
     return usual
 
 
-def _values(found: Any, path: Path) -> np.ndarray:
-    try:
-        stored = found.pixel_array.astype(np.float32)
-    except Exception as error:  # what damage does to a decoder
-        raise InputError(f"the pixels of {path} cannot be read: {str(error).splitlines()[0][:200]}") from None
-    values = stored * float(found.get("RescaleSlope", 1) or 1) + float(found.get("RescaleIntercept", 0) or 0)
-    return -values if found.get("PhotometricInterpretation") == "MONOCHROME1" else values
-
-
-def _window(found: Any) -> tuple[float, float] | None:
-    center, width = found.get("WindowCenter"), found.get("WindowWidth")
+def _window(center: Any, width: Any, inverted: bool) -> tuple[float, float] | None:
     if center is None or width is None:
         return None
     center, width = (float(np.atleast_1d(number)[0]) for number in (center, width))
     if width <= 1:
         return None
     low, high = center - 0.5 - (width - 1) / 2, center - 0.5 + (width - 1) / 2
-    return (-high, -low) if found.get("PhotometricInterpretation") == "MONOCHROME1" else (low, high)
-
-
-def write_dicom(
-    folder: Path,
-    voxels: np.ndarray,
-    like: Volume,
-    window: tuple[float, float],
-    *,
-    keep_patient: bool,
-    overwrite: bool = False,
-) -> None:
-    """Writes a series of secondary captures, one file a slice.
-
-    Args:
-        folder: What to create.
-        voxels: (S, H, W) float32 in [0, 1], stored in 16 bits with the rescale of the window, or (S, H, W, 3) uint8.
-        like: Where they lie, and whose they are.
-        window: The values that 0 and 1 mean.
-        keep_patient: Whether name, birth date, study and the like are written, too.
-        overwrite: Replace an existing folder.
-
-    Raises:
-        InputError: The folder exists, or cannot be written there.
-    """
-    pydicom = load("pydicom", "medical", "writing DICOM")
-    uid = pydicom.uid.generate_uid
-    study, series, frame = uid(), uid(), uid()
-    right, down = like.grid[:3, 0], like.grid[:3, 1]
-    with atomic_folder(folder, overwrite=overwrite) as temporary:
-        for index, plane in enumerate(voxels):
-            found = pydicom.Dataset()
-            found.SOPClassUID, found.SOPInstanceUID = _CAPTURE, uid()
-            found.StudyInstanceUID, found.SeriesInstanceUID, found.FrameOfReferenceUID = study, series, frame
-            found.PatientName, found.PatientID = "", ""
-            for keyword in _PATIENT if keep_patient else ():
-                if like.header is not None and keyword in like.header:
-                    setattr(found, keyword, like.header[keyword].value)
-            if keep_patient:
-                found.PatientIdentityRemoved = "NO"
-            else:  # "YES" would speak of the pixels, too, where text may be burned in
-                found.DeidentificationMethod = "attributes written anew; pixels not searched for text"
-            _describe(found, index, like, right, down)
-            _store(found, plane, window)
-            found.file_meta = pydicom.dataset.FileMetaDataset()
-            found.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-            pydicom.dcmwrite(temporary / f"{index + 1:04d}.dcm", found, enforce_file_format=True)
-
-
-def _describe(found: Any, index: int, like: Volume, right: np.ndarray, down: np.ndarray) -> None:
-    now = datetime.datetime.now()
-    across, row, column = like.spacing
-    found.Modality, found.ConversionType, found.ImageType = "OT", "WSD", ["DERIVED", "SECONDARY"]
-    found.SeriesDescription = found.DerivationDescription = "fused by ttd-jax"
-    found.SeriesNumber, found.InstanceNumber = 900, index + 1
-    found.ContentDate, found.ContentTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
-    place = like.grid @ [0, 0, index, 1]
-    found.ImagePositionPatient = [f"{number:.8g}" for number in place[:3]]
-    directions = [*(right / np.linalg.norm(right)), *(down / np.linalg.norm(down))]
-    found.ImageOrientationPatient = [f"{number:.8g}" for number in directions]
-    found.PixelSpacing = [f"{row:.8g}", f"{column:.8g}"]
-    found.SliceThickness = found.SpacingBetweenSlices = f"{across:.8g}"
-    if like.header is not None and "BurnedInAnnotation" in like.header:
-        found.BurnedInAnnotation = like.header.BurnedInAnnotation
-
-
-def _store(found: Any, plane: np.ndarray, window: tuple[float, float]) -> None:
-    found.Rows, found.Columns = plane.shape[:2]
-    bits = 8 if plane.ndim == 3 else 16
-    found.SamplesPerPixel, found.PixelRepresentation = (3, 0) if plane.ndim == 3 else (1, 0)
-    found.BitsAllocated = found.BitsStored = bits
-    found.HighBit = bits - 1
-    if plane.ndim == 3:
-        found.PhotometricInterpretation, found.PlanarConfiguration = "RGB", 0
-        found.PixelData = np.ascontiguousarray(plane, np.uint8).tobytes() + bytes(plane.size % 2)
-        return
-    low, high = window
-    found.PhotometricInterpretation = "MONOCHROME2"
-    found.RescaleIntercept, found.RescaleSlope = f"{low:.8g}", f"{(high - low) / 65535:.10g}"
-    found.WindowCenter, found.WindowWidth = f"{(low + high) / 2:.8g}", f"{high - low:.8g}"
-    found.PixelData = np.rint(np.clip(plane, 0, 1) * 65535).astype("<u2").tobytes()
+    return (-high, -low) if inverted else (low, high)

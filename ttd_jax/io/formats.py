@@ -6,11 +6,20 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ttd_jax.io.limits import Declared
 from ttd_jax.io.metadata import Metadata
+
+
+class ToldRange(NamedTuple):
+    """The values that a file says are black and white, and by what it says so."""
+
+    low: float
+    high: float
+    told_by: str
 
 
 @dataclass(frozen=True)
@@ -21,11 +30,14 @@ class Picture:
         pixels: (H, W) or (H, W, C), upright; bool, uint8, uint16 or whatever a scientific file holds.
         metadata: EXIF and ICC profile.
         remarks: Sentences on anything that was done to the pixels.
+        range: The values that are black and white, and where the file says so; None where it says nothing that is not
+            so by the pixel type.
     """
 
     pixels: np.ndarray
     metadata: Metadata
     remarks: tuple[str, ...] = ()
+    range: ToldRange | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The frames of a long stack: files, folders and the pages of TIFF, read one at a time and kept in a file."""
+"""The frames of a long stack: files, folders, pages of TIFF, animations; read one at a time and kept in a file."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ import tifffile
 
 from ttd_jax.errors import InputError
 from ttd_jax.io import formats
+from ttd_jax.io.animations import Animation, is_animation
 from ttd_jax.io.images import Picture, read_image
 from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata
@@ -19,7 +20,7 @@ TIFF = (".tif", ".tiff")
 
 
 def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
-    """Names and pictures, in order: of files, of the images in folders by name, and of all pages of TIFF files.
+    """Names and pictures, in order: of files, images in folders by name, pages of TIFF, frames of animations.
 
     Raises:
         InputError: A file cannot be read, a folder has no images, or a TIFF is no plain stack.
@@ -34,6 +35,10 @@ def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
             with closing(Pages(path)) as pages:
                 for index in range(pages.count):
                     yield f"{path.name} page {index + 1}", pages.read(index)
+        elif is_animation(path):
+            with closing(Animation(path)) as animation:
+                for index in range(animation.count):
+                    yield f"{path.name} frame {index + 1}", animation.read(index)
         else:
             yield path.name, read_image(path)
 

@@ -8,13 +8,15 @@ import imagecodecs
 import numpy as np
 
 from ttd_jax.io import pillow
-from ttd_jax.io.formats import Format, Picture
+from ttd_jax.io.formats import Format, Picture, ToldRange
 from ttd_jax.io.limits import Declared
 from ttd_jax.io.metadata import Metadata, read_metadata, upright
 
-_SIGNATURE_AND_HEADER = 8 + 25  # the IHDR chunk: 13 bytes of data, 12 around them
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_SIGNATURE_AND_HEADER = len(_SIGNATURE) + 25  # the IHDR chunk: 13 bytes of data, 12 around them
 
 
+_BITS = 16  # of deep samples
 _DEPTH = 24  # where the header says how many bits a sample has
 
 
@@ -33,7 +35,37 @@ def _read(path: Path) -> Picture:
         return pillow.read(path, formats=["PNG"])
     with pillow.open_image(path, ["PNG"]) as image:
         metadata, orientation, lost = read_metadata(image.getexif, icc=image.info.get("icc_profile"))
-    return Picture(upright(imagecodecs.png_decode(path.read_bytes()), orientation), metadata, tuple(lost))
+    content = path.read_bytes()
+    pixels = imagecodecs.png_decode(content)
+    return Picture(upright(pixels, orientation), metadata, tuple(lost), _told_range(content, pixels))
+
+
+def _told_range(content: bytes, pixels: np.ndarray) -> ToldRange | None:
+    """The range that sBIT tells of samples that were not scaled to 16 bits, as the standard wants them to be.
+
+    Samples of 12 bits that were scaled repeat their first bits in their last ones, or end in zeros.
+    """
+    bits = _significant_bits(content)
+    full = 2**bits - 1
+    if not 8 < bits < _BITS or not 0 < pixels.max() <= full:
+        return None
+    samples = pixels >> (_BITS - bits)
+    shifted = samples << (_BITS - bits)
+    scaled = (shifted, shifted | (samples >> (2 * bits - _BITS)), np.rint(samples * (65535 / full)))
+    return None if any(np.array_equal(pixels, one) for one in scaled) else ToldRange(0, full, f"sBIT, {bits} bits,")
+
+
+def _significant_bits(content: bytes) -> int:
+    """What sBIT says, of the sample with most; 0 if it says nothing."""
+    at = len(_SIGNATURE)
+    while at + 8 <= len(content):
+        size, kind = struct.unpack_from(">I4s", content, at)
+        if kind == b"sBIT" and 0 < size <= 4:
+            return max(content[at + 8 : at + 8 + size], default=0)
+        if kind in (b"IDAT", b"PLTE"):
+            return 0
+        at += 12 + size
+    return 0
 
 
 def _write(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:
@@ -61,7 +93,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 PNG = Format(
     name="PNG",
     suffixes=(".png",),
-    owns=lambda start: start.startswith(b"\x89PNG\r\n\x1a\n"),
+    owns=lambda start: start.startswith(_SIGNATURE),
     declared=_declared,
     read=_read,
     depth=lambda dtype: np.dtype("uint16") if dtype.kind == "f" else dtype,

@@ -11,23 +11,20 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageSequence
 
 from ttd_jax.errors import InputError
 from ttd_jax.io import formats
+from ttd_jax.io.animations import Animation, is_animation
 from ttd_jax.io.atomic import check_output
+from ttd_jax.io.formats import ToldRange
 from ttd_jax.io.frames import TIFF, Pages, pages_of
 from ttd_jax.io.images import Picture, check_writable, read_image, stored_dtype, write_image
-from ttd_jax.io.limits import Declared, check_declared
-from ttd_jax.io.pillow import picture_from_pillow
 from ttd_jax.io.video import Frame
 
 RATE = Fraction(25)
 """Frames a second of sequences that do not say theirs."""
 
 _PATTERN = re.compile(r"%0?(\d*)d")
-_ANIMATED = (".gif", ".png", ".apng", ".webp")
-_SHORTEST = Fraction(1, 100)  # second of a frame: animated files say 0 for "as fast as can be", which is shown as 1/10
 
 
 @dataclass
@@ -48,6 +45,7 @@ class Stills:
         expected: How many there would be if none was missing.
         broken: How many could not be read so far.
         read: How many were read so far.
+        range: The values that are black and white, where the first file says so.
     """
 
     path: Path
@@ -63,6 +61,7 @@ class Stills:
     expected: int = 0
     broken: int = 0
     read: int = 0
+    range: ToldRange | None = None
     live = False
 
     def __post_init__(self) -> None:
@@ -70,10 +69,11 @@ class Stills:
         error: InputError | None = None
         for _, read in self.pictures:
             try:
-                pixels = read().pixels
+                picture = read()
             except InputError as one:
                 error = error or one
                 continue
+            pixels, self.range = picture.pixels, picture.range
             (self.height, self.width), self.deep = pixels.shape[:2], pixels.dtype.itemsize > 1
             return
         raise error or InputError(f"{self.path} has no frames")
@@ -131,14 +131,9 @@ def is_pattern(path: str | os.PathLike[str]) -> bool:
 
 def is_animated(path: Path) -> bool:
     """Whether a file holds several pictures: an animated GIF, PNG or WebP, or a TIFF of several pages."""
-    suffix = path.suffix.lower()
-    if suffix in TIFF:
+    if path.suffix.lower() in TIFF:
         return path.is_file() and pages_of(path) > 1
-    try:
-        with Image.open(path) if suffix in _ANIMATED else open(os.devnull) as image:
-            return getattr(image, "n_frames", 1) > 1
-    except Exception:  # what is wrong with it is told when it is read
-        return False
+    return is_animation(path)
 
 
 def open_stills(path: str | os.PathLike[str], *, rate: Fraction | None = None) -> Stills:
@@ -266,35 +261,8 @@ def _numbered(path: Path, found: list[tuple[int, Path]], rate: Fraction | None) 
 
 def _animated(path: Path, rate: Fraction | None) -> Stills:
     """The frames of an animated file, at the times that it says, or evenly at the rate given."""
-    seconds = [Fraction(0)]
-    with Image.open(path) as image:
-        check_declared(path, Declared(image.height, image.width, 4, 1))
-        for frame in ImageSequence.Iterator(image):
-            if image.format == "WEBP":
-                frame.load()  # which says how long it is shown
-            length = Fraction(round(float(frame.info.get("duration") or 0)), 1000)
-            seconds.append(seconds[-1] + (length if length >= _SHORTEST else Fraction(1, 10)))
-        count = len(seconds) - 1
-    own = Fraction(count) / seconds[-1]
-    places = [Fraction(index) if rate else one * own for index, one in enumerate(seconds[:-1])]
-    animation = _Animation(path)
+    animation = Animation(path)
+    own = Fraction(animation.count) / animation.seconds[-1]
+    places = [Fraction(index) if rate else one * own for index, one in enumerate(animation.seconds[:-1])]
     pictures = [(place, partial(animation.read, index)) for index, place in enumerate(places)]
     return Stills(path, rate or own, 1, 1, pictures, ends=animation.close)
-
-
-class _Animation:
-    """An animated file, read forward, and begun anew for what lies before."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._image = path, Image.open(path)
-
-    def read(self, index: int) -> Picture:
-        try:
-            self._image.seek(index)
-            mode = "RGBA" if self._image.has_transparency_data else "L" if self._image.mode in ("1", "L") else "RGB"
-            return picture_from_pillow(self._image.convert(mode), self._path.name)
-        except Exception as error:  # what damage does to a decoder
-            raise InputError(f"frame {index + 1} of {self._path} is damaged or truncated: {error}") from None
-
-    def close(self) -> None:
-        self._image.close()

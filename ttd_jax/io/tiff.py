@@ -13,7 +13,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from tifffile import COMPRESSION, PHOTOMETRIC, PLANARCONFIG
 
 from ttd_jax.errors import InputError
-from ttd_jax.io.formats import Format, Picture
+from ttd_jax.io.formats import Format, Picture, ToldRange
 from ttd_jax.io.limits import Declared
 from ttd_jax.io.metadata import Metadata, as_written, directories, read_metadata, upright
 
@@ -23,6 +23,8 @@ _PLAIN = (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.MINISWHITE, PHOTOMETRIC.RGB)
 _OTHER = {PHOTOMETRIC.SEPARATED: ("CMYK", 4), PHOTOMETRIC.YCBCR: ("YCbCr", 3), PHOTOMETRIC.CIELAB: ("LAB", 3)}
 _SEGMENTS = {False: (273, 279), True: (324, 325)}  # tags of offsets and byte counts, of strips and of tiles
 _LARGE_TILE = 2**24  # pixels
+_RANGES = ("MinSampleValue", "MaxSampleValue", "SMinSampleValue", "SMaxSampleValue")
+_FULL_SCALES = [2**bits - 1 for bits in range(9, 16)]
 _TAIL, _END_OF_JPEG = 64, b"\xff\xd9"
 _ENTRY = 12  # bytes of a tag in a classic TIFF directory
 
@@ -45,7 +47,39 @@ def _declared(path: Path) -> Declared:
 def _read(path: Path) -> Picture:
     pixels, remarks = _read_pixels(path)
     metadata, orientation, lost = _read_metadata(path)
-    return Picture(upright(pixels, orientation), metadata, (*remarks, *lost))
+    told, doubts = _told_range(path, pixels)
+    return Picture(upright(pixels, orientation), metadata, (*remarks, *doubts, *lost), told)
+
+
+def _told_range(path: Path, pixels: np.ndarray) -> tuple[ToldRange | None, list[str]]:
+    """The range that tags tell, if the pixels keep to it, and a remark if they do not.
+
+    ``SMinSampleValue`` and ``SMaxSampleValue`` are there to tell it. ``MaxSampleValue`` may also be the largest value
+    that happens to be used, so it counts only where it is the full scale of some number of bits.
+    """
+    if pixels.dtype == np.uint8 or pixels.dtype.kind not in "uif":
+        return None, []
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
+            return None, []
+        said = {name: page.tags[name].value for name in _RANGES if name in page.tags}
+    numbers = {name: np.ravel(np.asarray(value, np.float64)) for name, value in said.items()}
+    low = float(np.min(numbers.get("SMinSampleValue", [0.0])))
+    if "SMaxSampleValue" in numbers:
+        high, told_by = float(np.max(numbers["SMaxSampleValue"])), "SMaxSampleValue"
+    elif "MaxSampleValue" in numbers and not np.any(numbers.get("MinSampleValue", [0.0])):
+        high, told_by = float(np.max(numbers["MaxSampleValue"])), "MaxSampleValue"
+        if high not in _FULL_SCALES:
+            return None, []
+    else:
+        return None, []
+    full = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "ui" else 1
+    if not (np.isfinite([low, high]).all() and low < high) or (low == 0 and high == full):
+        return None, []
+    if pixels.min() < low or pixels.max() > high:
+        return None, [f"{path.name} has values outside {low:g} to {high:g}, which {told_by} says: that is not used"]
+    return ToldRange(low, high, told_by), []
 
 
 def _read_pixels(path: Path) -> tuple[np.ndarray, list[str]]:
