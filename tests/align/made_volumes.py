@@ -82,5 +82,5 @@ def made_volumes(seed: int, *, turn: float = 8.0, shift: float = 15.0, coarse: f
 
 def error(found: np.ndarray, made: MadeVolumes) -> float:
     """Mean distance in millimetres between two transforms, over the head."""
-    places = places_of(made.mri.shape, made.mri_grid)[made.mri > 100]  # type: ignore[arg-type]
+    places = places_of(made.mri.shape, made.mri_grid)[made.mri > 100]
     return float(np.linalg.norm(places @ (found - made.truth)[:3, :3].T + (found - made.truth)[:3, 3], axis=-1).mean())

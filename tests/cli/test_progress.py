@@ -4,13 +4,14 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from ttd_jax.cli import progress
+from ttd_jax.cli import fuse, pace, progress
 from ttd_jax.io.images import write_image
 
 RNG = np.random.default_rng(0)
@@ -34,6 +35,39 @@ def test_lines_in_a_log(capsys, monkeypatch):
         "ttd-jax: fusing: 2 of 5, 0.03 a second, 92 s left",
         "ttd-jax: fusing: 4 of 5, 0.03 a second, 38 s left",
     ]
+
+
+def test_one_long_piece_of_work_is_followed(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    monkeypatch.setattr(progress, "_TICK", 0.02)
+    assert progress.awaited(lambda: time.sleep(0.3) or 7, expected=9.0, what="fusing") == 7
+    assert capsys.readouterr().err.startswith("ttd-jax: fusing: 0 s, about 9 s left\n")
+    progress.awaited(lambda: time.sleep(0.3), expected=0.001, what="fusing")
+    assert capsys.readouterr().err.startswith("ttd-jax: fusing: 0 s, longer than the last one took\n")
+    with pytest.raises(ZeroDivisionError):
+        progress.awaited(lambda: 1 / 0, expected=None, what="fusing")
+
+
+def test_the_pace_of_the_last_fusion_is_remembered(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert pace.expected_seconds("a network", 10) is None
+    pace.remember_pace("a network", 20, 5.0)
+    pace.remember_pace("a network", 0.1, 5.0)  # mostly compiling
+    assert pace.expected_seconds("a network", 10) == 2.5 and pace.expected_seconds("another", 10) is None
+    (tmp_path / "ttd-jax" / "pace.json").write_text('{"a network": "fast"')
+    assert pace.expected_seconds("a network", 10) is None
+    (tmp_path / "ttd-jax" / "pace.json").write_text('{"a network": "fast"}')
+    assert pace.expected_seconds("a network", 10) is None
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    pace.remember_pace("a network", 20, 5.0)  # says nothing
+
+
+def test_a_large_set_is_fused_all_the_same(ttd_jax, folders, checkpoint, monkeypatch):
+    monkeypatch.setattr(fuse, "_LONG", 0)
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    done = ttd_jax("fuse", "vis/1.png", "ir/1.png", "-o", "out.png", "--checkpoint", checkpoint)
+    assert done.code == 0 and done.out.startswith("out.png: 2 images, ")
+    assert done.err == "" or done.err.startswith("ttd-jax: fusing 2 sources of 8 x 6: 0 s")
 
 
 def test_a_folder_run_is_followed(ttd_jax, folders, checkpoint, monkeypatch):

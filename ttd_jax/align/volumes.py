@@ -12,6 +12,7 @@ from jaxtyping import Float32, Float64, UInt8
 from ttd_jax.errors import InputError
 
 Voxels = Float32[np.ndarray, "S H W"]
+Others = Float32[np.ndarray, "T K L"]
 Grid = Float64[np.ndarray, "4 4"]
 
 _BINS = 32
@@ -39,7 +40,7 @@ class Rigid(NamedTuple):
     apart: float
 
 
-def register_volume(reference: Voxels, reference_grid: Grid, source: Voxels, source_grid: Grid) -> Rigid:
+def register_volume(reference: Voxels, reference_grid: Grid, source: Others, source_grid: Grid) -> Rigid:
     """The rigid transform from places of a reference to those of a source.
 
     It is sought from where the two lie by their geometry, and from where their centres of mass meet.

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ttd_jax.cli import folders, runtime, stack, video, volumes
+from ttd_jax.cli.pace import expected_seconds, remember_pace
+from ttd_jax.cli.progress import awaited
 from ttd_jax.cli.words import result_line
 from ttd_jax.errors import InputError
 
-_LONG = 20_000_000  # pixels of all sources
+_LONG = 20  # megapixels of all sources
 
 _EPILOG = """examples:
   ttd-jax fuse near.png far.png -o fused.png
@@ -135,22 +137,32 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     reading = {"range": runtime.settle_reading(options), "align": options.align, "frame": options.align_frame}
     checked = check_sources(sources, **reading)
     refuse_existing(outputs, options.overwrite)
-    _announce(checked)
     fuser, static = make_fusers(options)
     report = write(
-        fuser(checked), static and static(checked), outputs, overwrite=options.overwrite, quality=options.quality
+        _fused(fuser, checked, options),
+        static and static(checked),
+        outputs,
+        overwrite=options.overwrite,
+        quality=options.quality,
     )
     tell(report, options.json)
     return 0
 
 
-def _announce(checked: Any) -> None:
-    """A line before a long silence."""
+def _fused(fuser: Any, checked: Any, options: argparse.Namespace) -> Any:
+    """The fusion; of large sources it is shown how long it takes."""
     height, width = checked.images[0].shape[:2]
-    if len(checked.images) * height * width > _LONG and sys.stderr.isatty():
-        print(
-            f"ttd-jax: fusing {len(checked.images)} sources of {width} x {height}, which takes a while", file=sys.stderr
-        )
+    megapixels = len(checked.images) * height * width / 1e6
+    kind = f"{fuser.backbone.name} {options.weighting} {options.precision} {options.device}"
+    if megapixels < _LONG:
+        result = fuser(checked)
+    else:
+        what = f"fusing {len(checked.images)} sources of {width} x {height}"
+        expected = expected_seconds(kind, megapixels) if options.compile_cache else None
+        result = awaited(lambda: fuser(checked), expected=expected, what=what)
+    if options.compile_cache:
+        remember_pace(kind, megapixels, result.report["seconds"]["fuse"])
+    return result
 
 
 def make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:

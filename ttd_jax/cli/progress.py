@@ -2,12 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
 Unit: TypeAlias = Literal["sets", "frames", "slices", "windows"]
 _EVERY = 60.0  # seconds from line to line
+_TICK = 0.2  # seconds from look to look
 
 
 def followed(items: Iterable[T], total: int, what: str, *, unit: Unit = "sets") -> Iterator[T]:
@@ -46,3 +48,44 @@ def followed(items: Iterable[T], total: int, what: str, *, unit: Unit = "sets") 
             left = f"{max(seconds * (total - done), 0):.0f} s left"
             print(f"ttd-jax: {what}: {done} of {total}, {1 / seconds:.2f} a second, {left}", file=sys.stderr)
         yield item
+
+
+def awaited(work: Callable[[], T], *, expected: float | None, what: str) -> T:
+    """What a piece of work gives, while it is shown how long it has taken, and how much longer it may.
+
+    Args:
+        work: Done in a thread of its own.
+        expected: Seconds it will take; None if that is not known.
+        what: What is done, such as "fusing".
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    started = told = time.monotonic()
+    with ThreadPoolExecutor(1, thread_name_prefix="ttd-jax-work") as pool:
+        future = pool.submit(work)
+        if console.is_terminal:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[left]}"),
+            )
+            with Progress(*columns, console=console, transient=True) as bar:
+                task = bar.add_task(what, total=expected, left="")
+                while not wait([future], _TICK).done:
+                    passed = time.monotonic() - started
+                    bar.update(task, completed=min(passed, expected or 0), left=_left(passed, expected))
+        while not wait([future], _TICK).done:
+            if (now := time.monotonic()) - told >= _EVERY:
+                told = now
+                left = _left(now - started, expected)
+                print(f"ttd-jax: {what}: {now - started:.0f} s{left and ', '}{left}", file=sys.stderr)
+        return future.result()
+
+
+def _left(passed: float, expected: float | None) -> str:
+    if expected is None:
+        return ""
+    return f"about {expected - passed:.0f} s left" if passed < expected else "longer than the last one took"

@@ -1,6 +1,7 @@
 """DICOM by pydicom: the slices of a series, or the frames of one file, in order by their place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ class Slice(NamedTuple):
         across: Directions of rows and columns, six numbers.
         spacing: From row to row, from column to column.
         thickness: Of the slice, or 1.
-        values: (H, W), rescaled.
+        size: Rows and columns.
+        values: Reads (H, W), rescaled.
         window: The values that the file wants shown as black and white.
         header: Of the file.
     """
@@ -49,7 +51,8 @@ class Slice(NamedTuple):
     across: np.ndarray
     spacing: tuple[float, float]
     thickness: float
-    values: np.ndarray
+    size: tuple[int, int]
+    values: Callable[[], np.ndarray]
     window: tuple[float, float] | None
     header: Any
 
@@ -79,7 +82,7 @@ def read_dicom(source: Path) -> Volume:
     begin, end = slices[0].position, slices[-1].position
     forward = (end - begin) / (len(slices) - 1) if len(slices) > 1 else step * normal
     grid[:3] = np.column_stack([right * along_row, down * along_column, forward, begin])
-    return Volume(np.stack([one.values for one in slices]), grid, first.window, slices[0].header)
+    return Volume(np.stack([one.values() for one in slices]), grid, first.window, slices[0].header)
 
 
 def _read(pydicom: Any, path: Path) -> list[Slice]:
@@ -97,12 +100,11 @@ def _read(pydicom: Any, path: Path) -> list[Slice]:
         raise
     except Exception as error:  # what damage does to a parser
         raise InputError(f"{path} is damaged, truncated or no DICOM: {str(error).splitlines()[0][:200]}") from None
-    stored = _stored_values(found, path).reshape(frames, int(found.Rows), int(found.Columns))
+    decode, size = cache(partial(_stored_values, found, path)), (int(found.Rows), int(found.Columns))
     slices = []
     for index, (group, (position, across, spacing)) in enumerate(zip(groups, told, strict=True)):
         slope, intercept = (float(_first(group, key) or other) for key, other in (("RescaleSlope", 1), _INTERCEPT))
         inverted = found.get("PhotometricInterpretation") == "MONOCHROME1"
-        values = stored[index] * np.float32(slope) + np.float32(intercept)
         slices.append(
             Slice(
                 f"{path.name} frame {index + 1}" if frames > 1 else path.name,
@@ -111,7 +113,8 @@ def _read(pydicom: Any, path: Path) -> list[Slice]:
                 np.array(across, float),
                 (float(spacing[0]), float(spacing[1])),
                 float(_first(group, "SliceThickness") or 1),
-                -values if inverted else values,
+                size,
+                partial(_values, decode, index, (-slope, -intercept) if inverted else (slope, intercept)),
                 _window(_first(group, "WindowCenter"), _first(group, "WindowWidth"), inverted),
                 found,
             )
@@ -141,14 +144,19 @@ def _told(path: Path, group: list[Any], keyword: str) -> Any:
     return found
 
 
+def _values(decode: Callable[[], np.ndarray], index: int, rescale: tuple[float, float]) -> np.ndarray:
+    slope, intercept = np.array(rescale, np.float32)
+    return decode()[index] * slope + intercept
+
+
 def _stored_values(found: Any, path: Path) -> np.ndarray:
-    """Pixels as stored; bits above those that are said to be, where old files keep drawings, are left out."""
+    """Pixels of all frames as stored, without bits above those that are said to be, where old files keep drawings."""
     try:
         stored = found.pixel_array
         unused = int(found.BitsAllocated) - int(found.get("BitsStored", found.BitsAllocated))
         if unused and stored.dtype.kind in "iu" and int(found.HighBit) == int(found.BitsStored) - 1:
             stored = (stored << unused) >> unused
-        return stored.astype(np.float32)
+        return stored.astype(np.float32).reshape(-1, int(found.Rows), int(found.Columns))
     except Exception as error:  # what damage does to a decoder
         raise InputError(f"the pixels of {path} cannot be read: {str(error).splitlines()[0][:200]}") from None
 
@@ -158,8 +166,8 @@ def _check_one(source: Path, slices: Sequence[Slice]) -> None:
     for found in slices[1:]:
         if found.series != first.series:
             raise InputError(f"{source} holds several series ({first.name}, {found.name}): one folder is one series")
-        if found.values.shape != first.values.shape:
-            size, other = (f"{one.values.shape[1]} x {one.values.shape[0]}" for one in (found, first))
+        if found.size != first.size:
+            size, other = (f"{one.size[1]} x {one.size[0]}" for one in (found, first))
             raise InputError(f"{found.name} is {size} and {first.name} {other}: slices of a series have one size")
         if not np.allclose(found.across, first.across, atol=1e-3):
             raise InputError(f"{found.name} and {first.name} have different orientations: take the localizer out")
