@@ -62,6 +62,12 @@ def test_the_pace_of_the_last_fusion_is_remembered(monkeypatch, tmp_path):
     pace.remember_pace("a network", 20, 5.0)  # says nothing
 
 
+def test_memory_that_is_given_back_changes_nothing(monkeypatch):
+    assert list(progress.trimmed("abcdef", every=2)) == list("abcdef")
+    monkeypatch.setattr(progress.sys, "platform", "somewhere")
+    assert list(progress.trimmed("abc", every=1)) == list("abc")
+
+
 def test_a_large_set_is_fused_all_the_same(ttd_jax, folders, checkpoint, monkeypatch):
     monkeypatch.setattr(fuse, "_LONG", 0)
     monkeypatch.setattr(progress, "_EVERY", 0.0)

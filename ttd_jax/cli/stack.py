@@ -10,7 +10,7 @@ from typing import Any
 
 from ttd_jax.cli import runtime
 from ttd_jax.cli.kinds import refuse_given
-from ttd_jax.cli.progress import followed
+from ttd_jax.cli.progress import followed, trimmed
 from ttd_jax.errors import InputError
 
 
@@ -71,7 +71,9 @@ def run(options: argparse.Namespace) -> int:
 
         fuser = runtime.make_fuser(options, align=None)
         fused = fuse_stack(
-            fuser, frames.pixels, follow=lambda items, total: followed(items, total, "fusing", unit="windows")
+            fuser,
+            frames.pixels,
+            follow=lambda items, total: followed(trimmed(items, every=1), total, "fusing", unit="windows"),
         )
     finally:
         frames.close()

@@ -15,7 +15,7 @@ from typing import Any
 from ttd_jax.cli import runtime
 from ttd_jax.cli.clips import Course, is_clip, losses, open_clips, paired, register, told_ranges
 from ttd_jax.cli.kinds import are_all, refuse_given
-from ttd_jax.cli.progress import followed
+from ttd_jax.cli.progress import followed, trimmed
 from ttd_jax.errors import InputError
 from ttd_jax.options import check_share
 
@@ -117,7 +117,9 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
 
         with closing(fuser.stream(sets(), temporal=options.temporal or 0.0)) as results:
             try:
-                for result in followed(islice(results, options.frames), most, "fusing", unit="frames"):
+                for result in followed(
+                    trimmed(islice(results, options.frames), every=10), most, "fusing", unit="frames"
+                ):
                     target.add(result.image, frames.popleft())
                     written += 1
                     if written == 1:
