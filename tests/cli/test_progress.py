@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 import time
@@ -40,10 +41,10 @@ def test_lines_in_a_log(capsys, monkeypatch):
 def test_one_long_piece_of_work_is_followed(capsys, monkeypatch):
     monkeypatch.setattr(progress, "_EVERY", 0.0)
     monkeypatch.setattr(progress, "_TICK", 0.02)
-    assert progress.awaited(lambda: time.sleep(0.3) or 7, expected=9.0, what="fusing") == 7
-    assert capsys.readouterr().err.startswith("ttd-jax: fusing: 0 s, about 9 s left\n")
+    assert progress.awaited(lambda: time.sleep(0.3) or 7, expected=1000.0, what="fusing") == 7
+    assert re.match(r"ttd-jax: fusing: \d+ s, about \d+ s left\n", capsys.readouterr().err)
     progress.awaited(lambda: time.sleep(0.3), expected=0.001, what="fusing")
-    assert capsys.readouterr().err.startswith("ttd-jax: fusing: 0 s, longer than the last one took\n")
+    assert re.match(r"ttd-jax: fusing: \d+ s, longer than the last one took\n", capsys.readouterr().err)
     with pytest.raises(ZeroDivisionError):
         progress.awaited(lambda: 1 / 0, expected=None, what="fusing")
 
@@ -73,7 +74,7 @@ def test_a_large_set_is_fused_all_the_same(ttd_jax, folders, checkpoint, monkeyp
     monkeypatch.setattr(progress, "_EVERY", 0.0)
     done = ttd_jax("fuse", "vis/1.png", "ir/1.png", "-o", "out.png", "--checkpoint", checkpoint)
     assert done.code == 0 and done.out.startswith("out.png: 2 images, ")
-    assert done.err == "" or done.err.startswith("ttd-jax: fusing 2 sources of 8 x 6: 0 s")
+    assert done.err == "" or done.err.startswith("ttd-jax: fusing 2 sources of 8 x 6: ")
 
 
 def test_a_folder_run_is_followed(ttd_jax, folders, checkpoint, monkeypatch):

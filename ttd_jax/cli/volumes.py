@@ -89,7 +89,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     placed = [onto_grid(volume, target, role) for role, volume in zip(roles, volumes, strict=True)]
     refuse_existing([output, picture], options.overwrite)
     runtime.start_jax(options)
-    fuser = runtime.make_fuser(options, tile=options.tile, range=None)
+    fuser = runtime.make_fuser(options, tile=options.tile, range=None, align=None)
     slices = (
         [_unit(v[s], w, maps.get(r)) for r, v, w in zip(roles, placed, windows, strict=True)]
         for s in range(len(target.values))
