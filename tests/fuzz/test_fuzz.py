@@ -4,14 +4,22 @@ import random
 
 import pytest
 
+from tests.fuzz import further
 from tests.fuzz.mutate import mutated
-from tests.fuzz.targets import cases
+from tests.fuzz.targets import KINDS, cases
 
-FOUND: dict[str, list[int]] = {"images": [95, 178, 264, 289, 681, 788], "torch": [], "folders": []}
+FOUND: dict[str, list[int]] = {
+    **{kind: [] for kind in KINDS},
+    "images": [95, 178, 264, 289, 681, 788],
+    "series": [1025],
+    "videos": [1045, 1079, 1129, 1214],
+}
 """Seeds that once broke something."""
 
 
-@pytest.mark.parametrize(("kind", "count"), [("images", 300), ("torch", 300), ("folders", 60)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("images", 300), ("torch", 300), ("folders", 60), *((kind, 60) for kind in further.KINDS)]
+)
 def test_mutated_files_are_read_or_refused(tmp_path, kind, count):
     first = random.Random().randrange(10**9)
     for seed, name, attempt in cases(kind, tmp_path, first, count):

@@ -1,17 +1,18 @@
 """DICOM series by pydicom: slices in order by their place; results as secondary captures with new identifiers."""
 
 import datetime
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ttd_jax.errors import InputError
+from ttd_jax.errors import InputError, reason
 from ttd_jax.io.atomic import atomic_folder
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
-from ttd_jax.io.volumes import Volume
+from ttd_jax.io.volumes import Volume, checked
 
 _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage
 _PATIENT = (
@@ -31,7 +32,18 @@ _PATIENT = (
     "InstitutionName",
     "FrameOfReferenceUID",
 )
+_USED = (
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PhotometricInterpretation",
+    "WindowCenter",
+    "WindowWidth",
+    "SliceThickness",
+    "BurnedInAnnotation",
+)
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 _SAME, _EVEN = 1e-3, 0.05  # millimetres; share of the distance between slices
+_RIGHT = 0.01  # of a direction's length, and of the area of two
 
 
 def is_dicom(path: Path) -> bool:
@@ -57,12 +69,26 @@ def read_dicom(folder: Path) -> Volume:
     if not folder.is_dir():
         raise InputError(f"{folder} is one slice: name the folder of its series")
     files = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        raise InputError(f"{folder} holds no slices: expected a DICOM series")
     slices = [(_read(pydicom, path), path) for path in files]
+    try:
+        return checked(_volume(folder, slices), folder)
+    except InputError:
+        raise
+    except Exception as error:  # what damage does to places and directions
+        raise InputError(f"{folder} is damaged or no series: {reason(error)}") from None
+
+
+def _volume(folder: Path, slices: list[tuple[Any, Path]]) -> Volume:
+    """The volume of slices in any order."""
     _check_one(folder, slices)
     first = slices[0][0]
     across = [float(number) for number in first.ImageOrientationPatient]
     along_row, along_column = np.array(across[:3]), np.array(across[3:])
     normal = np.cross(along_row, along_column)
+    if not np.allclose([*map(np.linalg.norm, (along_row, along_column, normal))], 1, atol=_RIGHT):
+        raise InputError(f"{folder} does not say where its voxels are: its directions are damaged")
     slices.sort(key=lambda one: float(normal @ np.array(one[0].ImagePositionPatient, float)))
     places = [float(normal @ np.array(one.ImagePositionPatient, float)) for one, _ in slices]
     step = _check_even(folder, places, [path for _, path in slices])
@@ -79,16 +105,29 @@ def read_dicom(folder: Path) -> Volume:
 
 def _read(pydicom: Any, path: Path) -> Any:
     try:
-        found = pydicom.dcmread(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pydicom thinks of values that are not used
+            if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
+                raise InputError(f"{path} is deflated as a whole, so that its size is unknown: save it undeflated")
+            found = pydicom.dcmread(path)
         check_declared(path, Declared(int(found.Rows), int(found.Columns), 1, 2))
-        for needed in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "PixelData"):
+        for needed in (
+            "ImagePositionPatient",
+            "ImageOrientationPatient",
+            "PixelSpacing",
+            "PixelData",
+            "SeriesInstanceUID",
+        ):
             if needed not in found:
                 raise InputError(f"{path} has no {needed}: expected a slice of a series with a place in the patient")
+        for used in (*_PATIENT, *_USED):  # values are parsed when they are asked for
+            found.get(used)
+        single = int(found.get("NumberOfFrames", 1) or 1) == int(found.get("SamplesPerPixel", 1)) == 1
     except InputError:
         raise
     except Exception as error:  # what damage does to a parser
-        raise InputError(f"{path} is damaged, truncated or no DICOM: {str(error).splitlines()[0][:200]}") from None
-    if int(found.get("NumberOfFrames", 1) or 1) > 1 or int(found.get("SamplesPerPixel", 1)) != 1:
+        raise InputError(f"{path} is damaged, truncated or no DICOM: {reason(error)}") from None
+    if not single:
         raise InputError(f"{path} holds several frames or colours: expected one grey slice a file")
     return found
 
@@ -128,10 +167,14 @@ def _check_even(folder: Path, places: list[float], paths: list[Path]) -> float |
 
 def _values(found: Any, path: Path) -> np.ndarray:
     try:
-        stored = found.pixel_array.astype(np.float32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # more bytes than pixels: one of both is not what was meant
+            stored = found.pixel_array.astype(np.float32)
     except Exception as error:  # what damage does to a decoder
-        raise InputError(f"the pixels of {path} cannot be read: {str(error).splitlines()[0][:200]}") from None
-    values = stored * float(found.get("RescaleSlope", 1) or 1) + float(found.get("RescaleIntercept", 0) or 0)
+        raise InputError(f"the pixels of {path} cannot be read: {reason(error)}") from None
+    slope, intercept = float(found.get("RescaleSlope", 1) or 1), float(found.get("RescaleIntercept", 0) or 0)
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused for the whole series
+        values = stored * slope + intercept
     return -values if found.get("PhotometricInterpretation") == "MONOCHROME1" else values
 
 

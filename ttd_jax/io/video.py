@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttd_jax.errors import InputError
+from ttd_jax.errors import InputError, reason
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
 
@@ -70,8 +70,12 @@ class Video:
             first = seconds if first is None else first
             if (frame.width, frame.height) != (self.width, self.height):
                 raise InputError(f"{self.path} changes its size to {frame.width} x {frame.height}: cut it there")
+            try:
+                pixels = frame.to_ndarray(format=wanted)
+            except (av.error.FFmpegError, ValueError, MemoryError) as error:
+                raise InputError(f"{self.path} has frames that cannot be converted: {reason(error)}") from None
             self.read += 1
-            yield Frame(frame.to_ndarray(format=wanted), seconds - first)
+            yield Frame(pixels, seconds - first)
 
     def _decoded(self, av: Any) -> Iterator[Any]:
         packets = self.container.demux(self.stream)
@@ -112,15 +116,19 @@ def open_video(path: str | os.PathLike[str]) -> Video:
     if not path.is_file():
         raise InputError(f"cannot read {path}: expected a video")
     try:
-        container = av.open(os.fspath(path))
-        stream = container.streams.video[0]
-    except (av.error.FFmpegError, IndexError) as error:
-        reason = getattr(error, "strerror", None) or "it has no pictures"
-        raise InputError(f"{path} is damaged, truncated or no video: {reason}") from None
-    rate = stream.average_rate or stream.guessed_rate
-    if not rate or not stream.width or not stream.height or stream.format is None:
+        container = av.open(os.fspath(path), metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        said = getattr(error, "strerror", None) or reason(error)
+        raise InputError(f"{path} is damaged, truncated or no video: {said}") from None
+    stream = next(iter(container.streams.video), None)
+    rate = stream and (stream.average_rate or stream.guessed_rate)
+    if stream is None or stream.codec_context is None or not rate or not stream.width or not stream.height:
         container.close()
-        raise InputError(f"{path} is damaged, truncated or no video: it does not say its size and frame rate")
+        said = "it has no pictures" if stream is None else "it does not say its codec, size and frame rate"
+        raise InputError(f"{path} is damaged, truncated or no video: {said}")
+    if stream.format is None:
+        container.close()
+        raise InputError(f"{path} is damaged, truncated or no video: it does not say how its pixels are stored")
     depth = max(component.bits for component in stream.format.components)
     check_declared(path, Declared(stream.height, stream.width, 3, 2 if depth > 8 else 1))
     stream.thread_type = "AUTO"
@@ -167,7 +175,7 @@ class Writer:
         if sound is None:
             return iter(())
         copied = self._container.add_stream_from_template(sound)
-        source = self._stack.enter_context(self._av.open(os.fspath(self._like.path)))
+        source = self._stack.enter_context(self._av.open(os.fspath(self._like.path), metadata_errors="replace"))
 
         def packets() -> Iterator[Any]:
             for packet in source.demux(source.streams.audio[0]):
