@@ -23,7 +23,13 @@ _ITEMSIZES = {"I;16": 2, "I;16B": 2, "I;16L": 2, "I": 4, "F": 4}
 _limit = Lock()
 
 
-def declared(image: Image.Image) -> Declared:
+def declared(path: Path, *, formats: Sequence[str]) -> Declared:
+    """What a file of these formats says of its picture."""
+    with open_image(path, formats) as image:
+        return declared_by(image)
+
+
+def declared_by(image: Image.Image) -> Declared:
     """What a file that is open says of its picture."""
     return Declared(image.height, image.width, len(image.getbands()), _ITEMSIZES.get(image.mode, 1))
 
@@ -35,7 +41,7 @@ def read(path: Path, *, formats: Sequence[str]) -> Picture:
         InputError: It is none of these formats, or says that it is larger than the limit or the memory.
     """
     with open_image(path, formats) as image:
-        check_declared(path, declared(image))
+        check_declared(path, declared_by(image))
         return picture_from_pillow(image, path.name)
 
 
@@ -112,16 +118,9 @@ def _is_webp(start: bytes) -> bool:
 
 
 def _format(name: str, suffixes: tuple[str, ...], owns: Any, writer: Any, formats: Sequence[str]) -> Format:
-    return Format(
-        name,
-        suffixes,
-        owns,
-        None,
-        partial(read, formats=formats),
-        eight_bits,
-        writer,
-        qualities=name in ("JPEG", "WebP"),
-    )
+    look, get = partial(declared, formats=formats), partial(read, formats=formats)
+    lossy = name in ("JPEG", "WebP")
+    return Format(name, suffixes, owns, look, get, eight_bits, writer, qualities=lossy, checks=True)
 
 
 JPEG = _format(

@@ -9,7 +9,7 @@ import numpy as np
 
 from ttd_jax.io import pillow
 from ttd_jax.io.formats import Format, Picture
-from ttd_jax.io.limits import check_declared
+from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata, read_metadata, upright
 
 _SIGNATURE_AND_HEADER = 8 + 25  # the IHDR chunk: 13 bytes of data, 12 around them
@@ -17,13 +17,21 @@ _SIGNATURE_AND_HEADER = 8 + 25  # the IHDR chunk: 13 bytes of data, 12 around th
 _DEPTH = 24  # where the header says how many bits a sample has
 
 
-def _read(path: Path) -> Picture:
+def _declared(path: Path) -> Declared:
+    found = pillow.declared(path, formats=["PNG"])
+    return found._replace(itemsize=2) if _is_deep(path) else found
+
+
+def _is_deep(path: Path) -> bool:
     with path.open("rb") as file:
-        deep = file.read(_DEPTH + 1)[_DEPTH:] == b"\x10"
-    if not deep:
+        return file.read(_DEPTH + 1)[_DEPTH:] == b"\x10"
+
+
+def _read(path: Path) -> Picture:
+    if not _is_deep(path):
         return pillow.read(path, formats=["PNG"])
     with pillow.open_image(path, ["PNG"]) as image:
-        check_declared(path, pillow.declared(image)._replace(itemsize=2))
+        check_declared(path, pillow.declared_by(image)._replace(itemsize=2))
         metadata, orientation, lost = read_metadata(image.getexif, icc=image.info.get("icc_profile"))
     return Picture(upright(imagecodecs.png_decode(path.read_bytes()), orientation), metadata, tuple(lost))
 
@@ -54,8 +62,9 @@ PNG = Format(
     name="PNG",
     suffixes=(".png",),
     owns=lambda start: start.startswith(b"\x89PNG\r\n\x1a\n"),
-    declared=None,  # looked at by read, which opens the file once
+    declared=_declared,
     read=_read,
     depth=lambda dtype: np.dtype("uint16") if dtype.kind == "f" else dtype,
     write=_write,
+    checks=True,
 )
