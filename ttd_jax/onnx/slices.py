@@ -19,6 +19,7 @@ def part(
     shape: Sequence[Dim],
     starts: Sequence[Dim],
     limits: Sequence[Dim],
+    *,
     steps: Any = None,
 ) -> Operand:
     """Elements from ``starts`` to ``limits``; an axis that repeats an element goes on repeating it.
@@ -64,7 +65,7 @@ def entry(graph: Graph, operand: Operand, shape: Sequence[Dim], index: int) -> O
 
 def _slice(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
     params, shape = equation.params, equation.invars[0].aval.shape
-    return [part(graph, operands[0], shape, params["start_indices"], params["limit_indices"], params["strides"])]
+    return [part(graph, operands[0], shape, params["start_indices"], params["limit_indices"], steps=params["strides"])]
 
 
 def _known(starts: Sequence[Operand], shape: Sequence[Dim], sizes: Sequence[Dim]) -> list[Dim]:
