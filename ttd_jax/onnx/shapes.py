@@ -32,14 +32,28 @@ def reshaped(graph: Graph, operand: Operand, shape: Sequence[Dim]) -> Operand:
 
 
 def stacked(graph: Graph, parts: list[Operand], axis: int, shape: Sequence[Dim]) -> Operand:
-    """Arrays of one shape side by side along a new axis; ``shape`` is that of the result."""
+    """Arrays of one shape side by side along a new axis.
+
+    Args:
+        graph: The graph.
+        parts: The arrays.
+        axis: The new axis.
+        shape: Of the result.
+    """
     own = [n for i, n in enumerate(shape) if i != axis]
     unit = [1 if i == axis else n for i, n in enumerate(shape)]
     return joined(graph, [reshaped(graph, graph.repeated(one, own), unit) for one in parts], axis, shape)
 
 
 def joined(graph: Graph, parts: list[Operand], axis: int, shape: Sequence[Dim]) -> Operand:
-    """Arrays one after another along an axis, none of them with repeated elements."""
+    """Arrays one after another along an axis.
+
+    Args:
+        graph: The graph.
+        parts: The arrays, none with an axis that stands for a longer one.
+        axis: The axis.
+        shape: Of the result.
+    """
     if len(parts) == 1:
         return parts[0]
     if all(isinstance(one, np.ndarray) for one in parts):

@@ -57,7 +57,14 @@ def _equal(a: Dim, b: Dim) -> bool:
 
 
 def entry(graph: Graph, operand: Operand, shape: Sequence[Dim], index: int) -> Operand:
-    """One entry along the first axis."""
+    """One entry along the first axis.
+
+    Args:
+        graph: The graph.
+        operand: An array, with axes that may be repeated.
+        shape: Its shape with these repeated.
+        index: Which entry.
+    """
     starts, limits = [index] + [0] * (len(shape) - 1), [index + 1, *shape[1:]]
     found = part(graph, operand, shape, starts, limits)
     return reshaped(graph, found, found.shape[1:])
