@@ -16,6 +16,7 @@ if __package__ in (None, ""):  # run as a script from a checkout
     __package__ = "convert"
 
 from ttd_jax import __version__
+from ttd_jax.cli import edge
 from ttd_jax.cli.completion import add_completion
 from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.atomic import check_output
@@ -137,6 +138,10 @@ def _epilog() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code: 0, 2 for usage and output, 3 for the checkpoint."""
+    return edge.run("ttd-jax-convert", lambda: _run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="ttd-jax-convert",
         description=(__doc__ or "").splitlines()[0],
@@ -156,20 +161,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", required=True, metavar="DIR", help="checkpoint folder to create")
     parser.add_argument("--preset", help="published configuration (default: the one in the file's name)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
-    try:
-        options = parser.parse_args(arguments)
-    except InputError as error:
-        parser.exit(2, f"error: {error}\n")
-    try:
-        manifest, converted = convert_file(
-            options.backbone, options.files, options.output, options.preset, options.overwrite
-        )
-    except (InputError, CheckpointError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 3
-    except OSError as error:
-        print(f"error: {error.filename or options.output}: {error.strerror or error}", file=sys.stderr)
-        return 1
+    options = parser.parse_args(arguments)
+    manifest, converted = convert_file(
+        options.backbone, options.files, options.output, options.preset, options.overwrite
+    )
     print(
         f"{options.output}: {options.backbone}, preset {manifest['preset']}, {manifest['parameters']:,} parameters\n"
         f"  keys: {len(converted.used)} used, {len(converted.ignored)} ignored by name"

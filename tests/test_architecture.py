@@ -32,7 +32,8 @@ MAY_IMPORT = {
     "result": {"io"},
     "figures": {"ops", "result"},
     "api": {"backbones", "core", "engine", "inputs", "ops", "options", "result"},  # root: the version
-    "export": {"api", "io", "options"},
+    "onnx": set(),
+    "export": {"api", "io", "onnx", "ops", "options"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root", "text"},
     "text": set(),

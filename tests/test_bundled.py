@@ -1,10 +1,13 @@
 """The checkpoint in the package does what it is for, on photographs that it was not trained on."""
 
+import json
+
 import numpy as np
 import pytest
 
 from studies.pairs import known_focus_pairs
 from studies.weights import fade, hide, weights_of
+from tests import pinned
 from ttd_jax import Fuser
 from ttd_jax.backbones import BUNDLED
 
@@ -36,6 +39,16 @@ def test_a_hidden_area_and_fading_contrast_lose_weight(fuser):
     assert weights_of(fuser, PAIRS, hide, inside=True).mean() < 0.4
     faded = [weights_of(fuser, PAIRS, lambda image, d=degree: fade(image, d)).mean() for degree in (0, 0.5, 0.9)]  # type: ignore[misc]
     assert faded == sorted(faded, reverse=True) and faded[2] < 0.45
+
+
+def test_numbers_of_a_pair_are_what_they_were():
+    stored = json.loads(pinned.STORED.read_text())
+    assert stored.pop("sha256") == pinned.fingerprint(), "a new checkpoint: python -m tests.pinned"
+    found = pinned.numbers()
+    assert found.keys() == stored.keys()
+    for name, values in stored.items():
+        np.testing.assert_allclose(found[name], values, atol=2e-4, err_msg=name)
+    assert np.ptp(stored["dynamic weights"]) > 0.3 and max(stored["dynamic losses"]) > 0.001
 
 
 def test_the_checkpoint_is_small():

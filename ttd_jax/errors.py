@@ -27,7 +27,13 @@ class CheckpointError(ValueError):
     """
 
 
-_LONGEST_NAME = 200
+_LONGEST_NAME = _LONGEST_REASON = 200
+
+
+def reason(error: BaseException) -> str:
+    """What an error of a library says, in one line; its kind where it says nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:_LONGEST_REASON] if lines else type(error).__name__
 
 
 def shown(name: str) -> str:

@@ -10,6 +10,7 @@ Precision: TypeAlias = Literal["float32", "bfloat16"]
 Align: TypeAlias = Literal["auto", "translation", "euclidean", "affine", "homography"]
 Frame: TypeAlias = Literal["crop", "keep"]
 OnError: TypeAlias = Literal["raise", "yield"]
+ExportFormat: TypeAlias = Literal["stablehlo", "onnx"]
 Platform: TypeAlias = Literal["cpu", "cuda", "rocm", "tpu"]
 
 ReconstructionLoss: TypeAlias = Literal["mse", "l1"]

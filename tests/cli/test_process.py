@@ -15,6 +15,7 @@ from ttd_jax.cli.runtime import compile_cache_folder
 from ttd_jax.io.images import write_image
 
 COMMAND = [sys.executable, "-m", "ttd_jax"]
+CONVERT = [sys.executable, "-m", "ttd_jax_convert.from_torch"]
 RNG = np.random.default_rng(0)
 
 
@@ -152,9 +153,13 @@ def test_a_cache_of_someone_else_is_not_used(tmp_path, monkeypatch, capsys):
     assert "belongs to someone else" in capsys.readouterr().err
 
 
-def test_a_reader_that_leaves(environment):
+@pytest.mark.parametrize(
+    "command", ["ttd-jax info --no-compile-cache", "ttd-jax --completion bash", "ttd-jax-convert -h"]
+)
+def test_a_reader_that_leaves(environment, command):
+    name, *arguments = command.split()
     process = subprocess.Popen(
-        [*COMMAND, "info", "--no-compile-cache"],
+        [*(CONVERT if name == "ttd-jax-convert" else COMMAND), *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -37,8 +37,8 @@ def run(capsys, *arguments):
 def failed(capsys, expected_code, *arguments):
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (expected_code, "")
-    assert err.startswith("error: ") and err.endswith("\n") and err.count("\n") == 1
-    return err.removeprefix("error: ").rstrip()
+    assert err.startswith("ttd-jax-convert: error: ") and err.endswith("\n") and err.count("\n") == 1
+    return err.removeprefix("ttd-jax-convert: error: ").rstrip()
 
 
 @pytest.mark.parametrize("layout", SAVERS)

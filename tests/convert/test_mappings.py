@@ -238,7 +238,7 @@ def edited(shared_data, path, change):
 def test_missing_and_extra_networks_and_wrong_channels(shared_data, tmp_path, capsys, change, message):
     path = edited(shared_data, tmp_path / "a.pth", change)
     assert main(["cddfuse", str(path), "--output", str(tmp_path / "out")]) == 3
-    assert capsys.readouterr().err == f"error: {path} is no cddfuse (ivf) checkpoint: {message}\n"
+    assert capsys.readouterr().err == f"ttd-jax-convert: error: {path} is no cddfuse (ivf) checkpoint: {message}\n"
 
 
 @pytest.mark.shared_data

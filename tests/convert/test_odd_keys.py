@@ -64,7 +64,8 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path, capsys, ifcnn_variabl
     path = save_zip(tmp_path / "a.pth", state)
     assert main(["ifcnn", str(path), "--output", str(tmp_path / "out"), "--preset", "max"]) == 3
     assert capsys.readouterr().err == (
-        f"error: {path} is no ifcnn (max) checkpoint: params/conv4/bias has 1 numbers that are not finite\n"
+        f"ttd-jax-convert: error: {path} is no ifcnn (max) checkpoint: params/conv4/bias has 1 numbers that are not "
+        "finite\n"
     )
 
 
@@ -90,7 +91,7 @@ def test_a_preset_that_cannot_be_known_is_demanded(tmp_path, capsys, ifcnn_varia
     path = save_zip(tmp_path / name, ifcnn_state_dict(ifcnn_variables))
     assert main(["ifcnn", str(path), "--output", str(tmp_path / "out")]) == 2
     assert capsys.readouterr().err == (
-        f"error: {name} fits the presets max, mean, sum of ifcnn, which fuse differently, and its name does not "
-        "say which: name one with --preset\n"
+        f"ttd-jax-convert: error: {name} fits the presets max, mean, sum of ifcnn, which fuse differently, and its "
+        "name does not say which: name one with --preset\n"
     )
     assert not (tmp_path / "out").exists()

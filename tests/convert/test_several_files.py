@@ -54,8 +54,8 @@ def files(tmp_path, variables):
 def failed(capsys, code, *arguments):
     assert main([str(argument) for argument in arguments]) == code
     out, err = capsys.readouterr()
-    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
-    return err.removeprefix("error: ").rstrip()
+    assert out == "" and err.startswith("ttd-jax-convert: error: ") and err.count("\n") == 1
+    return err.removeprefix("ttd-jax-convert: error: ").rstrip()
 
 
 @pytest.mark.parametrize("order", [("encoder", "decoder"), ("decoder", "encoder")])

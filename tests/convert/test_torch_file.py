@@ -165,7 +165,9 @@ def test_a_picture_called_pth(tmp_path, capsys):
     write_image(tmp_path / "a.png", np.zeros((6, 8), np.uint8))
     (tmp_path / "a.png").rename(path)
     assert main(["ifcnn", str(path), "--output", str(tmp_path / "out")]) == 3
-    assert capsys.readouterr().err.startswith(f"error: {path} is damaged, truncated or no PyTorch file (")
+    assert capsys.readouterr().err.startswith(
+        f"ttd-jax-convert: error: {path} is damaged, truncated or no PyTorch file ("
+    )
     assert not (tmp_path / "out").exists()
 
 

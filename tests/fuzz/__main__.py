@@ -4,6 +4,7 @@
 """
 
 import argparse
+import resource
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from tests.fuzz.targets import KINDS, cases
 
 _ROUND = 1000  # files of one process
 _SLOW = 5.0  # seconds for one file
+_LARGE = 200_000  # kilobytes above what was held before
 
 
 def main() -> int:
@@ -58,17 +60,23 @@ def _wait(process: subprocess.Popen, count: int) -> int | str:
         return "timeout"
 
 
+def _most_held() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def _try_all(kind: str, first: int, count: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         for seed, name, attempt in cases(kind, Path(folder), first, count):
             print(f"trying {seed} {name}", flush=True)
-            started = time.process_time()
+            started, held = time.process_time(), _most_held()
             try:
                 attempt()
             except Exception:
                 print(f"broken {seed} {name}: {traceback.format_exc().splitlines()[-1]}", flush=True)
             if (seconds := time.process_time() - started) > _SLOW:
                 print(f"broken {seed} {name}: took {seconds:.1f} s", flush=True)
+            if seed > first and (more := _most_held() - held) > _LARGE:
+                print(f"broken {seed} {name}: took {more // 1000} MB", flush=True)
     return 0
 
 

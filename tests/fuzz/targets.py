@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz import seeds
+from tests.fuzz import further, seeds
 from tests.fuzz.mutate import mutated
 
 LONGEST = 3000  # characters of a message
@@ -67,10 +67,20 @@ def _check_message(text: str) -> None:
     assert "\n" not in text and len(text) < LONGEST, text
 
 
+def _checked(attempt: Callable[[str, bytes, Path], str]) -> Callable[[str, bytes, Path], None]:
+    """Also looks at the message, which is empty where the file was read."""
+
+    def checked(name: str, data: bytes, folder: Path) -> None:
+        _check_message(attempt(name, data, folder))
+
+    return checked
+
+
 KINDS: dict[str, tuple[Callable, Callable]] = {
     "images": (seeds.images, try_image),
     "torch": (seeds.torch_files, try_torch_file),
     "folders": (seeds.checkpoint, try_checkpoint),
+    **{kind: (make, _checked(attempt)) for kind, (make, attempt) in further.KINDS.items()},
 }
 """Seeds and what is tried, by kind."""
 

@@ -5,9 +5,14 @@ import random
 import pytest
 
 from tests.fuzz.mutate import mutated
-from tests.fuzz.targets import cases
+from tests.fuzz.targets import KINDS, cases
 
-FOUND: dict[str, list[int]] = {"images": [95, 178, 264, 289, 681, 788], "torch": [], "folders": []}
+FOUND: dict[str, list[int]] = {
+    **{kind: [] for kind in KINDS},
+    "images": [95, 178, 264, 289, 681, 788],
+    "series": [1025],
+    "videos": [1045, 1079, 1129, 1214],
+}
 """Seeds that once broke something."""
 
 

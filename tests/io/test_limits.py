@@ -110,8 +110,23 @@ def test_a_limit_that_is_none(monkeypatch, text):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_does_not_fit_in_memory_is_refused(tmp_path, monkeypatch, name):
     path = picture(tmp_path / name)
+    monkeypatch.setattr(limits, "_LITTLE", 0)
     monkeypatch.setattr(limits, "available_on_host", lambda: 54 * 4)
     assert "9 x 6 pixels, for which about 0.0 GB are needed" in refused(path)
+
+
+def test_memory_is_looked_at_from_16_megabytes_on(monkeypatch):
+    def declared(pixels):
+        return limits.Declared(1, pixels, 3, 4)  # and a copy as float32: 24 bytes a pixel
+
+    monkeypatch.setattr(limits, "available_on_host", lambda: 2**24 + 8)
+    limits.check_declared(Path("a.png"), declared(2**24 // 24 + 1))  # just fits
+    monkeypatch.setattr(limits, "available_on_host", lambda: 0)
+    limits.check_declared(Path("a.png"), declared(2**24 // 24))
+    with pytest.raises(InputError, match="GB are needed"):
+        limits.check_declared(Path("a.png"), declared(2**24 // 24 + 1))
+    monkeypatch.setattr(limits, "available_on_host", lambda: None)  # nobody knows
+    limits.check_declared(Path("a.png"), declared(2**24 // 24 + 1))
 
 
 def test_memory_that_runs_out_while_reading_is_this_pictures_failure(tmp_path, monkeypatch):

@@ -9,6 +9,7 @@ import tifffile
 
 from tests.io.files import GREY8, SMOOTH
 from ttd_jax.errors import InputError
+from ttd_jax.io.frames import read_frames
 from ttd_jax.io.images import read_image
 
 LENGTH, STRIP_OFFSETS, ROWS, STRIP_COUNTS, BITS, WIDTH = 257, 273, 278, 279, 258, 256
@@ -112,3 +113,95 @@ def test_rows_of_less_than_a_byte_a_pixel(tmp_path, bits):
     pixels = levels.astype(bool) if bits == 1 else levels
     path = written(tmp_path / "a.tif", pixels, bitspersample=bits, rowsperstrip=2)
     assert read_image(path).pixels.shape == GREY8.shape
+
+
+def pages(path: Path) -> list[np.ndarray]:
+    """The pages of a stack."""
+    return [picture.pixels for _, picture in read_frames([path])]
+
+
+def refused_stack(path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        pages(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def second_page(data: bytes, tag: int) -> int:
+    """Where the entry of a tag is in the second directory of a little-endian file."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    (start,) = struct.unpack_from("<I", data, start + 2 + 12 * count)
+    (count,) = struct.unpack_from("<H", data, start)
+    return next(
+        at for at in range(start + 2, start + 2 + 12 * count, 12) if data[at : at + 2] == struct.pack("<H", tag)
+    )
+
+
+@pytest.mark.parametrize("compression", COMPRESSED)
+def test_a_page_of_a_stack_whose_strips_are_not_there(tmp_path, compression):
+    stack = np.stack([TALL, TALL[::-1]])
+    path = written(tmp_path / "a.tif", stack, compression=compression, rowsperstrip=24, photometric="minisblack")
+    assert [page.shape for page in pages(path)] == [TALL.shape, TALL.shape]
+    data = bytearray(path.read_bytes())
+    at = second_page(data, STRIP_COUNTS)
+    for value, words in {0: "strips are missing", 2**31: "beyond the end of the file"}.items():
+        struct.pack_into("<HHII", data, at, STRIP_COUNTS, 4, 1, value)
+        path.write_bytes(data)
+        assert words in refused_stack(path)
+
+
+def test_pages_of_a_stack_are_read_as_single_pages_are(tmp_path):
+    for options in ({"photometric": "miniswhite"}, {"photometric": "minisblack", "bitspersample": 4}):
+        levels = TALL >> 4 if "bitspersample" in options else TALL
+        single = read_image(written(tmp_path / "one.tif", levels, **options)).pixels
+        stack = pages(written(tmp_path / "two.tif", np.stack([levels, levels[::-1]]), **options))
+        np.testing.assert_array_equal(stack, [single, single[::-1]])
+
+
+@pytest.mark.parametrize("how", [{}, {"imagej": True}, {"bigtiff": True}])
+@pytest.mark.parametrize("cut", [100, TALL.size, 2 * TALL.size])
+def test_a_stack_that_is_cut(tmp_path, how, cut):
+    stack = np.stack([TALL, TALL[::-1], TALL // 2])
+    path = written(tmp_path / "a.tif", stack, photometric="minisblack", **how)
+    np.testing.assert_array_equal(pages(path), stack)
+    path.write_bytes(path.read_bytes()[:-cut])
+    assert "is damaged or truncated" in refused_stack(path)
+
+
+@pytest.mark.parametrize("count", [2, 120])  # tifffile notices circles of up to 99 pages
+def test_pages_that_go_round_in_circles(tmp_path, count):
+    tags = {WIDTH: 4, LENGTH: 4, BITS: 8, 262: 1, STRIP_OFFSETS: 8, 277: 1, ROWS: 4, STRIP_COUNTS: 16}
+    entry = struct.pack("<H", len(tags))
+    entry += b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in sorted(tags.items()))
+    places = [24 + at % count * (len(entry) + 4) for at in range(1, count + 1)]
+    path = tmp_path / "a.tif"
+    path.write_bytes(
+        b"II*\0" + struct.pack("<I", 24) + bytes(range(16)) + b"".join(entry + struct.pack("<I", at) for at in places)
+    )
+    assert refused_stack(path).endswith(f"its list of pages has no end; {count} were found")
+    picture = read_image(path)
+    np.testing.assert_array_equal(picture.pixels, np.arange(16, dtype=np.uint8).reshape(4, 4))
+    assert picture.remarks == (f"a.tif has {count} pages: the first was used",)
+
+
+@pytest.mark.parametrize("how", [{"imagej": True}, {"byteorder": ">"}, {"bigtiff": True}])
+def test_planes_that_one_page_describes(tmp_path, how):
+    stack = np.random.default_rng(1).integers(0, 65536, (3, 24, 32), dtype=np.uint16)
+    path = written(tmp_path / "a.tif", stack, photometric="minisblack", truncate=True, **how)
+    np.testing.assert_array_equal(pages(path), stack)
+    path.write_bytes(path.read_bytes()[:-100])
+    message = refused_stack(path)
+    assert f"{path} is damaged, truncated or missing: " in message or message.endswith(
+        "says it has 3 planes, and 1 is there"
+    )
+
+
+def test_a_page_that_has_no_reason(tmp_path, monkeypatch):
+    path = written(tmp_path / "a.tif", np.stack([TALL, TALL]), photometric="minisblack")
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", fail)
+    assert refused_stack(path) == f"page 1 of {path} is damaged, truncated or missing: MemoryError"

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.export import is_symbolic_dim
 from jaxtyping import Array, Float
 
-from ttd_jax.ops.strips import scan_rows
+from ttd_jax.ops.strips import in_whole, scan_rows
 
 STRIP_PIXELS = {"cpu": 10_000}
 """Pixels of a strip by platform; elsewhere a million, enough to keep an accelerator busy."""
@@ -53,7 +53,8 @@ def scan_strips(step: Callable[..., tuple[Any, Any]], carry: Any, *padded: Array
     Returns:
         What the last strip carried on, and the strips' results as one ``(H, W, K)``.
     """
-    if is_symbolic_dim(height) or is_symbolic_dim(padded[0].shape[1]):  # exported for any size: one strip
+    unknown = is_symbolic_dim(height) or is_symbolic_dim(padded[0].shape[1])  # exported for any size
+    if unknown or in_whole():
         return step(carry, jnp.ones((height, 1, 1), bool), *padded)
     rows = min(height, rows_of_strip(padded[0].shape[1]))
 

@@ -19,6 +19,7 @@ from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
 from ttd_jax.engine.color import RAW_RULE, merge_chroma, shares_of_color
 from ttd_jax.ops.color import join_luma, luma, split_luma
+from ttd_jax.ops.strips import in_whole
 
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
 
@@ -111,7 +112,8 @@ def fuse_sources(
     whole = partial(fuse, model, variables, weighting=weighting)
     count, height, width, _ = sources.shape
     halo = weighting.reach(model)
-    if halo is None or is_symbolic_dim(height) or is_symbolic_dim(width):  # strips have a size that is known
+    unknown = is_symbolic_dim(height) or is_symbolic_dim(width)  # strips have a size that is known
+    if halo is None or unknown or in_whole():
         return whole(sources)
     larger = 2 if weighting.surveys else 1  # strips that are surveyed are computed twice
     rows = max(larger * _STRIP_PIXELS // (count * width), 1)

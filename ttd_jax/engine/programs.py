@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
@@ -83,9 +84,8 @@ class Programs:
 
     def body(self, rule: str) -> Callable[[Array, Array], Fused]:
         """The fusion as a pure function of a stack and of which sources have colour."""
-        return lambda stack, colored: fuse_pixels(
-            self._model, self._variables, self.weighting, stack, colored, rule=rule
-        )
+        weighting = jax.tree.map(jnp.asarray, self.weighting)
+        return lambda stack, colored: fuse_pixels(self._model, self._variables, weighting, stack, colored, rule=rule)
 
     def with_weighting(self, weighting: Weighting) -> "Programs":
         """The same network in the same windows, by another weighting."""

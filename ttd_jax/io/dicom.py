@@ -1,5 +1,6 @@
 """DICOM by pydicom: the slices of a series, or the frames of one file, in order by their place."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -7,14 +8,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttd_jax.errors import InputError
+from ttd_jax.errors import InputError, reason
+from ttd_jax.io.dicom_results import PATIENT
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
-from ttd_jax.io.volumes import Volume
+from ttd_jax.io.volumes import Volume, checked
 
 _NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
 _INTERCEPT = ("RescaleIntercept", 0)
+_USED = (
+    "RescaleSlope",
+    "RescaleIntercept",
+    "PhotometricInterpretation",
+    "WindowCenter",
+    "WindowWidth",
+    "SliceThickness",
+    "BurnedInAnnotation",
+)
+_DEFLATED = "1.2.840.10008.1.2.1.99"
 _SAME, _EVEN = 1e-3, 0.05  # millimetres; share of the distance between slices
+_RIGHT = 0.01  # of a direction's length, and of the area of two
 
 
 def is_dicom(path: Path) -> bool:
@@ -67,12 +80,26 @@ def read_dicom(source: Path) -> Volume:
     pydicom = load("pydicom", "medical", "reading DICOM")
     files = [path for path in sorted(source.iterdir()) if path.is_file()] if source.is_dir() else [source]
     slices = [one for path in files if not path.name.startswith(".") for one in _read(pydicom, path)]
+    if not slices:
+        raise InputError(f"{source} holds no slices: expected a DICOM series")
     if not source.is_dir() and len(slices) == 1:
         raise InputError(f"{source} is one slice: name the folder of its series")
+    try:
+        return checked(_volume(source, slices), source)
+    except InputError:
+        raise
+    except Exception as error:  # what damage does to places and directions
+        raise InputError(f"{source} is damaged or no series: {reason(error)}") from None
+
+
+def _volume(source: Path, slices: list[Slice]) -> Volume:
+    """The volume of slices in any order."""
     _check_one(source, slices)
     first = slices[0]
     along_row, along_column = first.across[:3], first.across[3:]
     normal = np.cross(along_row, along_column)
+    if not np.allclose([*map(np.linalg.norm, (along_row, along_column, normal))], 1, atol=_RIGHT):
+        raise InputError(f"{source} does not say where its voxels are: its directions are damaged")
     slices.sort(key=lambda one: float(normal @ one.position))
     step = _check_even(source, [float(normal @ one.position) for one in slices], [one.name for one in slices])
     if step is None:
@@ -87,20 +114,31 @@ def read_dicom(source: Path) -> Volume:
 
 def _read(pydicom: Any, path: Path) -> list[Slice]:
     try:
-        found = pydicom.dcmread(path)
-        frames = int(found.get("NumberOfFrames", 1) or 1)
-        check_declared(path, Declared(int(found.Rows) * frames, int(found.Columns), 1, 2))
-        if int(found.get("SamplesPerPixel", 1)) != 1:
-            raise InputError(f"{path} holds colours: expected grey slices")
-        if "PixelData" not in found:
-            raise InputError(f"{path} has no PixelData: expected a slice of a series with a place in the patient")
-        groups = [_groups(found, index, path) for index in range(frames)] if frames > 1 else [[found]]
-        told = [[_told(path, group, keyword) for keyword in _NEEDED] for group in groups]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what pydicom thinks of values that are not used
+            if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
+                raise InputError(f"{path} is deflated as a whole, so that its size is unknown: save it undeflated")
+            found = pydicom.dcmread(path)
+            return _slices(found, path)
     except InputError:
         raise
     except Exception as error:  # what damage does to a parser
-        raise InputError(f"{path} is damaged, truncated or no DICOM: {str(error).splitlines()[0][:200]}") from None
-    decode, size = cache(partial(_stored_values, found, path)), (int(found.Rows), int(found.Columns))
+        raise InputError(f"{path} is damaged, truncated or no DICOM: {reason(error)}") from None
+
+
+def _slices(found: Any, path: Path) -> list[Slice]:
+    """The slices of a file that was opened; what damage does to it is any error."""
+    frames, size = int(found.get("NumberOfFrames", 1) or 1), (int(found.Rows), int(found.Columns))
+    check_declared(path, Declared(size[0] * frames, size[1], 1, 2))
+    if int(found.get("SamplesPerPixel", 1)) != 1:
+        raise InputError(f"{path} holds colours: expected grey slices")
+    groups = [_groups(found, index, path) for index in range(frames)] if frames > 1 else [[found]]
+    told = [[_told(path, group, keyword) for keyword in _NEEDED] for group in groups]
+    series = str(_told(path, [found], "SeriesInstanceUID"))
+    _told(path, [found], "PixelData")
+    for used in (*PATIENT, *_USED):  # values are parsed when they are asked for
+        found.get(used)
+    decode = cache(partial(_stored_values, found, path))
     slices = []
     for index, (group, (position, across, spacing)) in enumerate(zip(groups, told, strict=True)):
         slope, intercept = (float(_first(group, key) or other) for key, other in (("RescaleSlope", 1), _INTERCEPT))
@@ -108,7 +146,7 @@ def _read(pydicom: Any, path: Path) -> list[Slice]:
         slices.append(
             Slice(
                 f"{path.name} frame {index + 1}" if frames > 1 else path.name,
-                str(found.get("SeriesInstanceUID", "")),
+                series,
                 np.array(position, float),
                 np.array(across, float),
                 (float(spacing[0]), float(spacing[1])),
@@ -146,19 +184,22 @@ def _told(path: Path, group: list[Any], keyword: str) -> Any:
 
 def _values(decode: Callable[[], np.ndarray], index: int, rescale: tuple[float, float]) -> np.ndarray:
     slope, intercept = np.array(rescale, np.float32)
-    return decode()[index] * slope + intercept
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused for the whole series
+        return decode()[index] * slope + intercept
 
 
 def _stored_values(found: Any, path: Path) -> np.ndarray:
     """Pixels of all frames as stored, without bits above those that are said to be, where old files keep drawings."""
     try:
-        stored = found.pixel_array
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # more bytes than pixels: one of both is not what was meant
+            stored = found.pixel_array
         unused = int(found.BitsAllocated) - int(found.get("BitsStored", found.BitsAllocated))
         if unused and stored.dtype.kind in "iu" and int(found.HighBit) == int(found.BitsStored) - 1:
             stored = (stored << unused) >> unused
         return stored.astype(np.float32).reshape(-1, int(found.Rows), int(found.Columns))
     except Exception as error:  # what damage does to a decoder
-        raise InputError(f"the pixels of {path} cannot be read: {str(error).splitlines()[0][:200]}") from None
+        raise InputError(f"the pixels of {path} cannot be read: {reason(error)}") from None
 
 
 def _check_one(source: Path, slices: Sequence[Slice]) -> None:

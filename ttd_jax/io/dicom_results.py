@@ -11,7 +11,7 @@ from ttd_jax.io.extras import load
 from ttd_jax.io.volumes import Volume
 
 _CAPTURE = "1.2.840.10008.5.1.4.1.1.7"  # Secondary Capture Image Storage
-_PATIENT = (
+PATIENT = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -62,7 +62,7 @@ def write_dicom(
             found.SOPClassUID, found.SOPInstanceUID = _CAPTURE, uid()
             found.StudyInstanceUID, found.SeriesInstanceUID, found.FrameOfReferenceUID = study, series, frame
             found.PatientName, found.PatientID = "", ""
-            for keyword in _PATIENT if keep_patient else ():
+            for keyword in PATIENT if keep_patient else ():
                 if like.header is not None and keyword in like.header:
                     setattr(found, keyword, like.header[keyword].value)
             if keep_patient:

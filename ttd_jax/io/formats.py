@@ -53,6 +53,7 @@ class Format:
         depth: The pixel type in which pixels of a type are stored.
         write: Writes (H, W) or (H, W, 3) pixels of that type; None for a format that is only read.
         qualities: Whether ``write`` also takes ``quality``, from 1 to 100.
+        checks: Whether ``read`` itself looks at the size, by ``check_declared``, so that a file is opened once.
 
     Example:
         >>> register(Format(
@@ -77,6 +78,7 @@ class Format:
     depth: Callable[[np.dtype], np.dtype]
     write: Callable[..., None] | None = None
     qualities: bool = False
+    checks: bool = False
 
 
 _FORMATS: dict[str, Format] = {}

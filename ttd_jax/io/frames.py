@@ -1,5 +1,6 @@
 """The frames of a long stack: files, folders, pages of TIFF, animations; read one at a time and kept in a file."""
 
+import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -8,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from ttd_jax.errors import InputError
+from ttd_jax.errors import InputError, reason
 from ttd_jax.io import formats
 from ttd_jax.io.animations import Animation, is_animation
 from ttd_jax.io.images import Picture, read_image
 from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.tiff import check_pages, page_pixels
 
 MOST_FRAMES = 200
 TIFF = (".tif", ".tiff")
@@ -44,10 +46,18 @@ def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
 
 
 def pages_of(path: Path) -> int:
-    """How many pages the first series of a TIFF has; 1 where that cannot be told."""
+    """How many planes a TIFF holds: a page each, or all of them behind one page, as ImageJ writes large stacks."""
     try:
         with tifffile.TiffFile(path) as tiff:
-            return len(tiff.series[0].pages)
+            check_pages(tiff, path)
+            series = tiff.series[0]
+            behind = math.prod(size for axis, size in zip(series.axes, series.shape, strict=True) if axis not in "YXS")
+            found = max(len(series.pages), behind)
+            if (said := (tiff.imagej_metadata or {}).get("images", 1)) > found:  # tifffile then leaves out the rest
+                raise InputError(f"{path} is damaged or truncated: it says it has {said} planes, and {found} is there")
+            return found
+    except InputError:
+        raise
     except Exception:  # what is wrong with it is told when it is read
         return 1
 
@@ -67,8 +77,7 @@ class Pages:
 
     def __init__(self, path: Path) -> None:
         self._path, self._tiff = path, tifffile.TiffFile(path)
-        self._series = series = self._tiff.series[0]
-        self.count = len(series.pages)
+        series, self.count = self._tiff.series[0], pages_of(path)
         shape = {axis: size for axis, size in zip(series.axes, series.shape, strict=True) if size > 1}
         if len([axis for axis in shape if axis not in "YXS"]) > 1 or shape.get("S", 3) not in (3, 4):
             self.close()
@@ -80,21 +89,29 @@ class Pages:
         Raises:
             InputError: It is missing or damaged.
         """
-        page = self._series.pages[index]
-        if page is None:
-            raise InputError(f"page {index + 1} of {self._path} is missing")
-        first = page.keyframe
-        check_declared(self._path, Declared(first.imagelength, first.imagewidth, first.samplesperpixel, 2))
         try:
-            pixels = page.asarray()
+            return Picture(_plane(self._tiff, index, self.count, self._path), Metadata())
+        except InputError:
+            raise
         except Exception as error:  # every codec has its own kinds
-            reason = f"page {index + 1} of {self._path} is damaged or truncated: {str(error).splitlines()[0][:200]}"
-            raise InputError(reason) from None
-        return Picture(pixels, Metadata())
+            damage = f"page {index + 1} of {self._path} is damaged, truncated or missing"
+            raise InputError(f"{damage}: {reason(error)}") from None
 
     def close(self) -> None:
         """Closes the file."""
         self._tiff.close()
+
+
+def _plane(tiff: tifffile.TiffFile, index: int, count: int, path: Path) -> np.ndarray:
+    """One plane of a stack, (H, W) or (H, W, C)."""
+    series = tiff.series[0]
+    first = series.keyframe
+    check_declared(path, Declared(first.imagelength, first.imagewidth, first.samplesperpixel, 2))
+    if len(series.pages) == count:
+        return page_pixels(series.pages[index].aspage(), tiff.filehandle, path)[0]
+    stored = series.dtype.newbyteorder(tiff.byteorder)
+    start = series.dataoffset + index * first.size * stored.itemsize
+    return tiff.filehandle.read_array(stored, first.size, start).reshape(first.shape).astype(series.dtype)
 
 
 class Frames:

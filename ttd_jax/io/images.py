@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ttd_jax.errors import InputError
+from ttd_jax.errors import InputError, reason
 from ttd_jax.io import formats as formats
 from ttd_jax.io import further, pillow
 from ttd_jax.io.atomic import atomic_file
@@ -37,8 +37,6 @@ __all__ = [
     "write_image",
 ]
 
-_LONGEST_REASON = 200
-
 
 def read_image(path: str | os.PathLike[str]) -> Picture:
     """A picture from a file.
@@ -56,7 +54,8 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
     path = Path(path)
     form = _form_of(path)
     with _named(path):
-        check_declared(path, form.declared(path))
+        if not form.checks:
+            check_declared(path, form.declared(path))
         picture = form.read(path)
     if not picture.pixels.size:
         raise InputError(f"{path} is damaged, truncated or no image: it holds no pixels")
@@ -100,9 +99,8 @@ def _named(path: Path) -> Iterator[None]:
     except MemoryError:
         raise InputError(f"{path} does not fit in memory: use a smaller picture, or parts of it") from None
     except Exception as error:
-        reason = "" if isinstance(error, LookupError) else str(error).strip()
-        reason = reason.splitlines()[0][:_LONGEST_REASON] if reason else type(error).__name__
-        raise InputError(f"{path} is damaged, truncated or no image: {reason}") from None
+        said = type(error).__name__ if isinstance(error, LookupError) else reason(error)
+        raise InputError(f"{path} is damaged, truncated or no image: {said}") from None
 
 
 def _start(path: Path) -> bytes:

@@ -24,6 +24,7 @@ _CGROUPS = (
 
 _UNLIMITED = 2**60  # version 1 writes a number near 2**63 for no limit
 _FLOAT = 4  # bytes of a number in the copy that is computed with
+_LITTLE = 2**24  # bytes; to ask what is free costs more than to read a picture of some thousand pixels
 
 
 class Declared(NamedTuple):
@@ -62,7 +63,10 @@ def check_declared(path: Path, declared: Declared) -> None:
             f"{size}, and no more than {most:,} are read: it is damaged, or if that is meant raise the limit with "
             f"--max-pixels {pixels} ({VARIABLE})"
         )
-    needed, available = pixels * declared.channels * (declared.itemsize + _FLOAT), available_on_host()
+    needed = pixels * declared.channels * (declared.itemsize + _FLOAT)
+    if needed <= _LITTLE:
+        return
+    available = available_on_host()
     if available is not None and needed > available:
         raise InputError(
             f"{size}, for which about {needed / 1e9:.1f} GB are needed, and {available / 1e9:.1f} GB are free: use a "

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from ttd_jax.errors import InputError
 from ttd_jax.io.formats import Format, Picture, eight_bits
-from ttd_jax.io.limits import MOST_PIXELS, Declared, most_pixels
+from ttd_jax.io.limits import MOST_PIXELS, Declared, check_declared, most_pixels
 from ttd_jax.io.metadata import Metadata, read_metadata, upright
 
 _OTHERS = ("GIF", "PPM", "MPO", "DIB", "JPEG2000", "AVIF", "TGA", "PCX", "SGI")
@@ -26,12 +26,22 @@ _limit = Lock()
 def declared(path: Path, *, formats: Sequence[str]) -> Declared:
     """What a file of these formats says of its picture."""
     with open_image(path, formats) as image:
-        return Declared(image.height, image.width, len(image.getbands()), _ITEMSIZES.get(image.mode, 1))
+        return declared_by(image)
+
+
+def declared_by(image: Image.Image) -> Declared:
+    """What a file that is open says of its picture."""
+    return Declared(image.height, image.width, len(image.getbands()), _ITEMSIZES.get(image.mode, 1))
 
 
 def read(path: Path, *, formats: Sequence[str]) -> Picture:
-    """The picture."""
+    """The picture, if it is not too large.
+
+    Raises:
+        InputError: It is none of these formats, or says that it is larger than the limit or the memory.
+    """
     with open_image(path, formats) as image:
+        check_declared(path, declared_by(image))
         return picture_from_pillow(image, path.name)
 
 
@@ -109,7 +119,8 @@ def _is_webp(start: bytes) -> bool:
 
 def _format(name: str, suffixes: tuple[str, ...], owns: Any, writer: Any, formats: Sequence[str]) -> Format:
     look, get = partial(declared, formats=formats), partial(read, formats=formats)
-    return Format(name, suffixes, owns, look, get, eight_bits, writer, qualities=name in ("JPEG", "WebP"))
+    lossy = name in ("JPEG", "WebP")
+    return Format(name, suffixes, owns, look, get, eight_bits, writer, qualities=lossy, checks=True)
 
 
 JPEG = _format(

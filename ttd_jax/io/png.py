@@ -9,12 +9,11 @@ import numpy as np
 
 from ttd_jax.io import pillow
 from ttd_jax.io.formats import Format, Picture, ToldRange
-from ttd_jax.io.limits import Declared
+from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata, read_metadata, upright
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _SIGNATURE_AND_HEADER = len(_SIGNATURE) + 25  # the IHDR chunk: 13 bytes of data, 12 around them
-
 
 _BITS = 16  # of deep samples
 _DEPTH = 24  # where the header says how many bits a sample has
@@ -34,6 +33,7 @@ def _read(path: Path) -> Picture:
     if not _is_deep(path):
         return pillow.read(path, formats=["PNG"])
     with pillow.open_image(path, ["PNG"]) as image:
+        check_declared(path, pillow.declared_by(image)._replace(itemsize=2))
         metadata, orientation, lost = read_metadata(image.getexif, icc=image.info.get("icc_profile"))
     content = path.read_bytes()
     pixels = imagecodecs.png_decode(content)
@@ -98,4 +98,5 @@ PNG = Format(
     read=_read,
     depth=lambda dtype: np.dtype("uint16") if dtype.kind == "f" else dtype,
     write=_write,
+    checks=True,
 )

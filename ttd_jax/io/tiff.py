@@ -45,13 +45,14 @@ def _declared(path: Path) -> Declared:
 
 
 def _read(path: Path) -> Picture:
-    pixels, remarks = _read_pixels(path)
-    metadata, orientation, lost = _read_metadata(path)
-    told, doubts = _told_range(path, pixels)
+    with tifffile.TiffFile(path) as tiff:
+        pixels, remarks = _read_pixels(tiff, path)
+        metadata, orientation, lost = _read_metadata(tiff, path)
+        told, doubts = _told_range(tiff.pages.first, path, pixels)
     return Picture(upright(pixels, orientation), metadata, (*remarks, *doubts, *lost), told)
 
 
-def _told_range(path: Path, pixels: np.ndarray) -> tuple[ToldRange | None, list[str]]:
+def _told_range(page: tifffile.TiffPage, path: Path, pixels: np.ndarray) -> tuple[ToldRange | None, list[str]]:
     """The range that tags tell, if the pixels keep to it, and a remark if they do not.
 
     ``SMinSampleValue`` and ``SMaxSampleValue`` are there to tell it. ``MaxSampleValue`` may also be the largest value
@@ -59,11 +60,9 @@ def _told_range(path: Path, pixels: np.ndarray) -> tuple[ToldRange | None, list[
     """
     if pixels.dtype == np.uint8 or pixels.dtype.kind not in "uif":
         return None, []
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
-        if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
-            return None, []
-        said = {name: page.tags[name].value for name in _RANGES if name in page.tags}
+    if page.photometric not in (PHOTOMETRIC.MINISBLACK, PHOTOMETRIC.RGB):
+        return None, []
+    said = {name: page.tags[name].value for name in _RANGES if name in page.tags}
     numbers = {name: np.ravel(np.asarray(value, np.float64)) for name, value in said.items()}
     low = float(np.min(numbers.get("SMinSampleValue", [0.0])))
     if "SMaxSampleValue" in numbers:
@@ -82,30 +81,70 @@ def _told_range(path: Path, pixels: np.ndarray) -> tuple[ToldRange | None, list[
     return ToldRange(low, high, told_by), []
 
 
-def _read_pixels(path: Path) -> tuple[np.ndarray, list[str]]:
-    """The pixels of the first page, channels last, grey or RGB, and remarks on what was done to them."""
-    remarks = []
-    with tifffile.TiffFile(path) as tiff:
-        page = tiff.pages.first
-        if len(tiff.pages) > 1:
-            remarks.append(f"{path.name} has {len(tiff.pages)} pages: the first was used")
-        if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and "BitsPerSample" not in page.tags:
-            raise InputError(f"{path} is damaged, truncated or no image: it does not say how deep its pixels are")
-        _check_segments(page, tiff.filehandle, path)
-        pixels = page.asarray()
-        if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
-            pixels = np.moveaxis(pixels, 0, -1)
-        depth, bits = page.bitspersample, 8 * pixels.dtype.itemsize
-        if page.photometric == PHOTOMETRIC.PALETTE:
-            return np.moveaxis(page.colormap[:, pixels], 0, -1), remarks
-        if page.photometric not in _PLAIN:
-            return _as_rgb(pixels, page, path, remarks), remarks
-        if pixels.dtype.kind == "u" and depth < bits:
-            remarks.append(f"{path.name} has {depth} bits a sample: stretched to {bits}")
-            pixels = np.rint(pixels * ((2**bits - 1) / (2**depth - 1))).astype(pixels.dtype)
-        if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "ub":
-            pixels = ~pixels
+def _read_pixels(tiff: tifffile.TiffFile, path: Path) -> tuple[np.ndarray, list[str]]:
+    """Those of the first page, and remarks."""
+    pages, _ = _count_pages(tiff)
+    more = [f"{path.name} has {pages} pages: the first was used"] if pages > 1 else []
+    pixels, remarks = page_pixels(tiff.pages.first, tiff.filehandle, path)
+    return pixels, more + remarks
+
+
+def page_pixels(page: tifffile.TiffPage, file: Any, path: Path) -> tuple[np.ndarray, list[str]]:
+    """The pixels of a page, channels last, grey or RGB, and remarks on what was done to them.
+
+    Args:
+        page: A page of a TIFF file.
+        file: The file, open.
+        path: Its name, for messages.
+
+    Raises:
+        InputError: Strips or tiles are not those of its picture, or its colour space is not known.
+    """
+    remarks: list[str] = []
+    if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and "BitsPerSample" not in page.tags:
+        raise InputError(f"{path} is damaged, truncated or no image: it does not say how deep its pixels are")
+    _check_segments(page, file, path)
+    pixels = page.asarray()
+    if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
+        pixels = np.moveaxis(pixels, 0, -1)
+    depth, bits = page.bitspersample, 8 * pixels.dtype.itemsize
+    if page.photometric == PHOTOMETRIC.PALETTE:
+        return np.moveaxis(page.colormap[:, pixels], 0, -1), remarks
+    if page.photometric not in _PLAIN:
+        return _as_rgb(pixels, page, path, remarks), remarks
+    if pixels.dtype.kind == "u" and depth < bits:
+        remarks.append(f"{path.name} has {depth} bits a sample: stretched to {bits}")
+        pixels = np.rint(pixels * ((2**bits - 1) / (2**depth - 1))).astype(pixels.dtype)
+    if page.photometric == PHOTOMETRIC.MINISWHITE and pixels.dtype.kind in "ub":
+        pixels = ~pixels
     return pixels, remarks
+
+
+def check_pages(tiff: tifffile.TiffFile, path: Path) -> None:
+    """Refuses a file whose list of pages has no end: tifffile gives the pages it finds, or goes round for ever.
+
+    Raises:
+        InputError: It breaks off, or begins anew.
+    """
+    found, ends = _count_pages(tiff)
+    if not ends:
+        raise InputError(f"{path} is damaged or truncated: its list of pages has no end; {found} were found")
+
+
+def _count_pages(tiff: tifffile.TiffFile) -> tuple[int, bool]:
+    """How many pages there are, none of them twice, and whether their list ends."""
+    form, file, offset = tiff.tiff, tiff.filehandle, tiff.pages.first.offset
+    seen: set[int] = set()
+    while 0 < offset < file.size and offset not in seen:
+        seen.add(offset)
+        file.seek(offset)
+        (tags,) = struct.unpack(form.tagnoformat, file.read(form.tagnosize).ljust(form.tagnosize, b"\xff"))
+        file.seek(offset + form.tagnosize + tags * form.tagsize)
+        rest = file.read(form.offsetsize)
+        if len(rest) < form.offsetsize:
+            break
+        (offset,) = struct.unpack(form.offsetformat, rest)
+    return len(seen), offset == 0
 
 
 def _check_segments(page: tifffile.TiffPage, file: Any, path: Path) -> None:
@@ -161,9 +200,9 @@ def _as_rgb(pixels: np.ndarray, page: tifffile.TiffPage, path: Path, remarks: li
     return np.asarray(Image.frombytes(mode, size, pixels.tobytes()).convert("RGB"))
 
 
-def _read_metadata(path: Path) -> tuple[Metadata, int, list[str]]:
+def _read_metadata(tiff: tifffile.TiffFile, path: Path) -> tuple[Metadata, int, list[str]]:
     """As ``read_metadata``; a TIFF's first directory is itself EXIF, also where Pillow cannot read the pixels."""
-    with tifffile.TiffFile(path) as tiff, path.open("rb") as file:
+    with path.open("rb") as file:
 
         def open_exif() -> Image.Exif:
             exif = Image.Exif()

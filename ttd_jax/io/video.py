@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ttd_jax.errors import InputError
+from ttd_jax.errors import InputError, reason
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata
@@ -83,13 +83,17 @@ class Video:
             first = seconds if first is None else first
             if (frame.width, frame.height) != (self.width, self.height):
                 raise InputError(f"{self.path} changes its size to {frame.width} x {frame.height}: cut it there")
+            pixels = self._pixels(frame)
             self.read += 1
-            yield Frame(self._pixels(frame), seconds - first, self.read)
+            yield Frame(pixels, seconds - first, self.read)
 
     def _pixels(self, frame: Any) -> np.ndarray:
         gray = self.stream.format.name.startswith("gray")
         wanted = ("gray16le" if self.deep else "gray") if gray else ("rgb48le" if self.deep else "rgb24")
-        return frame.to_ndarray(format=wanted)
+        try:
+            return frame.to_ndarray(format=wanted)
+        except (OSError, ValueError, MemoryError) as error:  # PyAV's errors are of these
+            raise InputError(f"{self.path} has frames that cannot be converted: {reason(error)}") from None
 
     def at(self, seconds: Fraction) -> Frame | None:
         """The first frame that is not before a time; None if there is none. Reading then goes on behind it.
@@ -165,15 +169,19 @@ def opened(path: Path, name: str, *, device: str | None = None) -> Video:
     av = load("av", "video", "reading a video")
     wrong = "is no camera that can be read" if device else "is damaged, truncated or no video"
     try:
-        container = av.open(name, format=device)
-        stream = container.streams.video[0]
-    except (av.error.FFmpegError, IndexError, OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "it has no pictures"
-        raise InputError(f"{path} {wrong}: {reason}") from None
-    rate = stream.average_rate or stream.guessed_rate
-    if not rate or not stream.width or not stream.height or stream.format is None:
+        container = av.open(name, format=device, metadata_errors="replace")
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or reason(error)
+        raise InputError(f"{path} {wrong}: {said}") from None
+    stream = next(iter(container.streams.video), None)
+    rate = stream and (stream.average_rate or stream.guessed_rate)
+    if stream is None or stream.codec_context is None or not rate or not stream.width or not stream.height:
         container.close()
-        raise InputError(f"{path} {wrong}: it does not say its size and frame rate")
+        said = "it has no pictures" if stream is None else "it does not say its codec, size and frame rate"
+        raise InputError(f"{path} {wrong}: {said}")
+    if stream.format is None:
+        container.close()
+        raise InputError(f"{path} {wrong}: it does not say how its pixels are stored")
     depth = max(component.bits for component in stream.format.components)
     check_declared(path, Declared(stream.height, stream.width, 3, 2 if depth > 8 else 1))
     if device is None:  # frames of a camera should not wait for each other
@@ -229,7 +237,7 @@ class Writer:
         if sound is None:
             return iter(())
         copied = self._container.add_stream_from_template(sound)
-        source = self._stack.enter_context(self._av.open(os.fspath(self._like.path)))
+        source = self._stack.enter_context(self._av.open(os.fspath(self._like.path), metadata_errors="replace"))
 
         def packets() -> Iterator[Any]:
             for packet in source.demux(source.streams.audio[0]):

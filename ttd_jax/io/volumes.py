@@ -5,6 +5,7 @@ Places are millimetres to the left, back and head of the patient (LPS, as in DIC
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,21 @@ class Volume:
         """Millimetres from slice to slice, row to row, column to column."""
         column, row, across = (float(np.linalg.norm(self.grid[:3, axis])) for axis in range(3))
         return across, row, column
+
+
+def checked(volume: Volume, path: Path) -> Volume:
+    """The volume, if it has voxels that are numbers, at places of their own.
+
+    Raises:
+        InputError: It has none, one is not finite, or two of them would lie at one place.
+    """
+    if not volume.values.size:
+        raise InputError(f"{path} holds no voxels: expected one grey volume of three dimensions")
+    if not np.isfinite(volume.values).all():
+        raise InputError(f"{path} has voxels that are not finite: fill them first")
+    if not np.isfinite(volume.grid).all() or min(volume.spacing) <= 0 or np.linalg.matrix_rank(volume.grid) < 4:
+        raise InputError(f"{path} does not say where its voxels are: its directions or distances are damaged")
+    return volume
 
 
 def onto_grid(volume: Volume, target: Volume, name: str) -> Float32[np.ndarray, "S H W"]:

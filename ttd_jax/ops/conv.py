@@ -12,9 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import InconclusiveDimensionOperation
 from jaxtyping import Array, Float
 
-from ttd_jax.ops.strips import scan_rows
+from ttd_jax.ops.strips import in_whole, scan_rows, strips_pay
 
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
@@ -37,7 +38,7 @@ def conv(
         >>> conv(jnp.ones((5, 6, 1)), jnp.ones((3, 3, 1, 2)))[0, 0].tolist()
         [9.0, 9.0]
     """
-    if jax.default_backend() != "cpu" or padded.shape[-1] == 1:
+    if not strips_pay() or padded.shape[-1] == 1:
         return _conv(padded, kernel, dilation, "VALID")
     reach = kernel.shape[0] // 2 * dilation
     y = _same_conv(padded, kernel, dilation)
@@ -72,7 +73,7 @@ def replicate_conv(
     def padded(maps: Array) -> Array:
         return then(conv(replicate_pad(maps, reach), kernel, dilation=dilation))
 
-    if jax.default_backend() != "cpu" or not _exceeds_strip(x, reach):
+    if not strips_pay() or not _exceeds_strip(x, reach):
         return padded(x)
     if x.ndim > 3:
         return lax.map(lambda one: replicate_conv(one, kernel, dilation=dilation, then=then), x)
@@ -94,7 +95,7 @@ def reflect_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -
     def padded(maps: Array) -> Array:
         return conv(reflect_pad(maps, reach), kernel)
 
-    if jax.default_backend() != "cpu" or x.shape[-1] == 1 or not worth_mending(x, 2 * reach):
+    if not strips_pay() or x.shape[-1] == 1 or not worth_mending(x, 2 * reach):
         return padded(x)
     y = _same_conv(x, kernel, 1)
     return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
@@ -107,7 +108,7 @@ def zero_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -> F
         >>> zero_conv(jnp.ones((4, 5, 2)), jnp.ones((3, 3, 2, 1)))[0, 0].tolist()
         [8.0]
     """
-    if x.shape[-1] == 1:
+    if x.shape[-1] == 1 and not in_whole():
         return conv(zero_pad(x, kernel.shape[0] // 2), kernel)
     return _same_conv(x, kernel, 1)
 
@@ -166,13 +167,22 @@ def mend_border(
 
 
 def large_enough(x: Float[Array, "*B H W C"], least: int) -> bool:
-    """Whether height and width are known while tracing, and at least so many pixels.
+    """Whether height and width are known while tracing to be at least so many pixels.
 
     Example:
         >>> large_enough(jnp.ones((4, 5, 1)), 5)
         False
     """
-    return all(isinstance(n, int) and n >= least for n in x.shape[-3:-1])
+    return all(_at_least(n, least) for n in x.shape[-3:-1])
+
+
+def _at_least(length: Any, least: int) -> bool:
+    if isinstance(length, int) or not in_whole():  # XLA is given whole layers where a length has a symbol
+        return isinstance(length, int) and length >= least
+    try:
+        return bool(length >= least)
+    except InconclusiveDimensionOperation:
+        return False
 
 
 def worth_mending(x: Float[Array, "*B H W C"], least: int) -> bool:
@@ -182,7 +192,7 @@ def worth_mending(x: Float[Array, "*B H W C"], least: int) -> bool:
         >>> worth_mending(jnp.ones((4, 5, 1)), 2)
         False
     """
-    return large_enough(x, least) and x.shape[-3] * x.shape[-2] >= MEND_PIXELS
+    return not in_whole() and large_enough(x, least) and x.shape[-3] * x.shape[-2] >= MEND_PIXELS
 
 
 def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
 
-from ttd_jax.ops.strips import scan_rows
+from ttd_jax.ops.strips import in_whole, scan_rows
 
 STRIP_PIXELS = 1 << 20
 """Pixels of a mosaic, of all sources together, that are worked on at a time."""
@@ -91,7 +91,7 @@ def in_strips(
     *lead, height, width = first_plane.shape
     height -= 2 * margin
     count = -(-math.prod(lead) * height * width // STRIP_PIXELS)
-    if count == 1:
+    if count == 1 or in_whole():
         return function(mosaic)
     rows = -(-height // count // 2) * 2
 

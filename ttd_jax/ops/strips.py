@@ -1,6 +1,8 @@
 """Images some rows at a time: what lies between takes the memory of a strip, not of the image."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -10,6 +12,44 @@ from jaxtyping import Array, PyTree
 Step = Callable[[PyTree, Any, Any], tuple[PyTree, PyTree]]
 """From what is carried, the first row of a strip and its first row that no strip before it had, to what is carried on
 and arrays of the strip's rows."""
+
+_whole: ContextVar[bool] = ContextVar("whole", default=False)
+
+
+@contextmanager
+def whole_images() -> Iterator[None]:
+    """What is traced in here computes whole images in plain steps: for runtimes that are not XLA.
+
+    Example:
+        >>> with whole_images():
+        ...     strips_pay()
+        False
+    """
+    token = _whole.set(True)
+    try:
+        yield
+    finally:
+        _whole.reset(token)
+
+
+def strips_pay() -> bool:
+    """Whether what is traced is for XLA on a CPU, where strips and zeros around maps save time.
+
+    Example:
+        >>> strips_pay()
+        True
+    """
+    return jax.default_backend() == "cpu" and not _whole.get()
+
+
+def in_whole() -> bool:
+    """Whether strips are ruled out (:func:`whole_images`).
+
+    Example:
+        >>> in_whole()
+        False
+    """
+    return _whole.get()
 
 
 def scan_rows(
