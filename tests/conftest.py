@@ -1,5 +1,6 @@
 """Fixtures and house rules: shapes are checked while testing, and nothing may skip but what needs the shared data."""
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -52,6 +53,13 @@ def pytest_unconfigure(config):
     if folder := getattr(config, "own_compile_cache", None):
         shutil.rmtree(folder, ignore_errors=True)
         del os.environ[CACHE]
+
+
+def pytest_collection_finish():
+    """What is imported stays: looking for garbage in it again and again would take a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import ttd_jax
+import ttd_jax.training.store as store
 import ttd_jax.training.trainer as trainer
 from ttd_jax import load_backbone
 from ttd_jax.backbones import bandnet
@@ -110,7 +111,7 @@ def test_a_finished_run_resumes_to_itself(finished):
 
 
 def test_no_space_left_keeps_the_last_state(tmp_path, monkeypatch):
-    save, calls = trainer._write_json, []
+    save, calls = store.write_json, []
 
     def full(path, content):
         calls.append(path.name)
@@ -119,7 +120,7 @@ def test_no_space_left_keeps_the_last_state(tmp_path, monkeypatch):
         save(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer, "_write_json", full)
+        patch.setattr(store, "write_json", full)
         with pytest.raises(OSError, match="No space left"):
             train(SMOKE, tmp_path / "run", save_every=2)
     assert json.loads((tmp_path / "run" / "state" / "step.json").read_text()) == {"step": 2}

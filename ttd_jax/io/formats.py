@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ttd_jax.io.limits import Declared
-from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.limits import Declared as Declared
+from ttd_jax.io.metadata import Metadata as Metadata
 
 
 @dataclass(frozen=True)
