@@ -23,6 +23,20 @@ from ttd_jax.training.trainer import initial_state, train
 SMOKE = PLANS["smoke"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_once():
+    """Runs of equal plans share a step: what is asked here is what they keep, not what compiling gives."""
+    make_step, made = trainer.make_step, {}
+
+    def make_once(model, plan):
+        key = model, json.dumps(plan.as_dict())
+        return made.setdefault(key, make_step(model, plan))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "make_step", make_once)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """An uninterrupted run."""
