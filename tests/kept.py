@@ -42,4 +42,5 @@ def forget_what_is_patched() -> None:
             KEPT.clear()
             _patching.discard(self)
 
-    pytest.MonkeyPatch.setattr, pytest.MonkeyPatch.undo = forgetting_setattr, forgetting_undo
+    pytest.MonkeyPatch.setattr = forgetting_setattr
+    pytest.MonkeyPatch.undo = forgetting_undo
