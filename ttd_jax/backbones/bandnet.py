@@ -66,12 +66,14 @@ class BandNetwork(nn.Module):
         dilations: Of those layers.
         hidden: Width of the layers that judge a place.
         base: Width of those that judge the coarsest level.
+        calm: How much less decided it is about the coarsest level of two sources that are alike, from 0 to 1.
     """
 
     channels: int
     dilations: tuple[int, ...]
     hidden: int
     base: int
+    calm: float = 0.0
 
     def setup(self) -> None:
         self.judge = Judge(self.channels, self.dilations, self.hidden)
@@ -111,8 +113,8 @@ class BandNetwork(nn.Module):
         at = layout([level.shape[-2:] for level in enlarged], self.judge.margin)
         everywhere = [jnp.ones(size) for size in at.sizes]
         numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in enumerate(everywhere)]
-        planes = (assemble(each, at) for each in (images[:-1], enlarged, extremes[:-1], finer[:-1], wider))  # one by one: less memory
-        known = Known(*planes, *assemble(numbers, at))
+        planes = (images[:-1], enlarged, extremes[:-1], finer[:-1], wider)
+        known = Known(*(assemble(each, at) for each in planes), *assemble(numbers, at))  # one by one: less memory
         if self.is_initializing():
             judged = self.judge(known, low, median)
         else:
@@ -132,7 +134,7 @@ class BandNetwork(nn.Module):
         x, y = (image - jnp.mean(image, axis=(-2, -1), keepdims=True) for image in (level, others))
         product, squares = (jnp.mean(z, axis=(-2, -1), keepdims=True) for z in (x * y, jnp.stack([x * x, y * y])))
         agreement = product / jnp.sqrt(squares[0] * squares[1] + 1e-8)
-        return self.coarsest(
+        prior = self.coarsest(
             [
                 level - 0.5,
                 level - others,
@@ -149,6 +151,7 @@ class BandNetwork(nn.Module):
                 log_noise(low)[:, jnp.newaxis, jnp.newaxis] * every,
             ]
         )
+        return (1 - self.calm * 2 / len(level) * nn.relu(jnp.mean(agreement))) * prior
 
 
 def _share(k: int) -> float:
@@ -194,7 +197,14 @@ class BandNet(NetworkModel):
         return merge_features(features, weights)
 
 
-def build(*, channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
+def build(
+    *,
+    channels: int = 24,
+    dilations: tuple[int, ...] = (1, 2, 1),
+    hidden: int = 24,
+    base: int = 24,
+    calm: float = 0.0,
+) -> BandNet:
     """BandNet of a given width.
 
     Args:
@@ -202,8 +212,9 @@ def build(*, channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden:
         dilations: Of those layers.
         hidden: Width of the layers that judge a place.
         base: Width of those that weigh the coarsest level.
+        calm: How much less decided it is about the coarsest level of two sources that are alike, from 0 to 1.
     """
-    return BandNet(BandNetwork(channels, tuple(dilations), hidden, base))
+    return BandNet(BandNetwork(channels, tuple(dilations), hidden, base, calm))
 
 
 def _abstract(model: BandNet) -> Variables:
@@ -218,7 +229,7 @@ SPEC = Spec(
     title="BandNet (this package): a component, a loss and weights in every band",
     build=build,
     abstract=_abstract,
-    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 24}},
+    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 24, "calm": 0.5}},
     recipes={
         **dict.fromkeys(("default", "vif", "medical", "exposure", "focus"), WEIGHTING),
         "paper": PAPER,

@@ -128,7 +128,7 @@ def export(plan: Plan, kept: Kept, output: Path) -> Path:
     manifest = {
         "backbone": "bandnet",
         "preset": bandnet.SPEC.default_preset,
-        "config": {name: list(v) if isinstance(v, tuple) else v for name, v in plan.network.items()},
+        "config": {n: list(v) if isinstance(v, tuple) else v for n, v in plan.network.items()} | {"calm": plan.calm},
         "recipes": recipes_as_data(recipes),
         "source": {"trained_with": plan.as_dict() | with_digest(plan.radiance), "commit": commit()},
         "licence": "Apache-2.0",
