@@ -128,7 +128,9 @@ class BandNetwork(nn.Module):
     def __call__(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
         return self.decode([jnp.mean(band, axis=0) for band in self.encode(sources).bands])
 
-    def _coarsest(self, level: Array, carried: Array, finer: Array, extreme: Array, low: Array) -> Float[Array, "M h w"]:
+    def _coarsest(
+        self, level: Array, carried: Array, finer: Array, extreme: Array, low: Array
+    ) -> Float[Array, "M h w"]:
         every, others, energy = jnp.ones_like(level), mean_other(level), jnp.log(carried + LOWEST)
         dark, bright = nn.relu(-extreme), nn.relu(extreme)
         x, y = (image - jnp.mean(image, axis=(-2, -1), keepdims=True) for image in (level, others))
