@@ -10,6 +10,8 @@ import io
 import os
 import re
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
@@ -20,6 +22,8 @@ from PIL import Image
 FOLDER = Path(__file__).parent
 WIDEST, QUALITY = 1000, 80  # of a stored figure
 LARGEST = 1_000_000  # bytes of a notebook with its outputs
+AFRESH = "import os; os.chdir({folder!r}); get_ipython().run_line_magic('reset', '-f')"
+"""Where and with what a notebook begins; run before it in a process that has run others."""
 NUMBER = re.compile(r"[-+]?\d[\d.,]*(?:e[-+]?\d+)?")
 
 
@@ -33,15 +37,39 @@ def code_cells(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def executed(path: Path) -> nbformat.NotebookNode:
-    """The notebook as it is after running from top to bottom, figures compressed, without when and where."""
-    notebook = nbformat.read(path, as_version=4)
+@contextmanager
+def process() -> Iterator[Callable[[nbformat.NotebookNode], None]]:
+    """A function that runs notebooks one after the other in one process, which saves importing and compiling.
+
+    A notebook sees no name of those before; modules stay imported, and settings of modules as they are.
+    """
     search = [str(FOLDER.parent), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, search)), "JAX_PLATFORMS": "cpu"}
     environment.pop("MPLBACKEND", None)  # figures go into the notebook
     where = {"metadata": {"path": FOLDER}}
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where, coalesce_streams=True)
-    client.execute(env=environment)  # a failing cell raises, and shows its source and traceback
+    first = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(AFRESH.format(folder=str(FOLDER)))])
+    client = NotebookClient(first, timeout=600, kernel_name="python3", resources=where, coalesce_streams=True)
+
+    def run(notebook: nbformat.NotebookNode) -> None:
+        for client.nb in (first, notebook):
+            client.execute(cleanup_kc=False)  # a failing cell raises, and shows its source and traceback
+
+    with client.setup_kernel(env=environment):
+        yield run
+
+
+def executed(path: Path, run: Callable[[nbformat.NotebookNode], None] | None = None) -> nbformat.NotebookNode:
+    """The notebook as it is after running from top to bottom, figures compressed, without when and where.
+
+    Args:
+        path: Where it is.
+        run: What runs it; None for a process of its own.
+    """
+    if run is None:
+        with process() as run:
+            return executed(path, run)
+    notebook = nbformat.read(path, as_version=4)
+    run(notebook)
     notebook.metadata.language_info = {"name": "python"}
     for number, cell in enumerate(code_cells(notebook), 1):
         cell.metadata.pop("execution", None)

@@ -1,5 +1,6 @@
 """Fixtures and house rules: shapes are checked while testing, and nothing may skip but what needs the shared data."""
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -14,6 +15,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 from tests import typecheck
+from tests.kept import KEPT, forget_what_is_patched
 
 # Nine tenths of the time would go into optimizing programs that run once. So they are not, but for TESTS=optimized,
 # and tests marked ``optimized`` are run like that as well (tests/test_optimized.py).
@@ -27,6 +29,8 @@ os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")  # what is mixed is
 if importlib.util.find_spec("convert") is None:  # not in a checkout: the wheel has it under another name
     sys.modules["convert"] = importlib.import_module("ttd_jax_convert")
 install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")
+
+forget_what_is_patched()
 
 # What one worker needs twice is compiled once, in notebooks and commands too. Workers share nothing, since jax does not
 # write an entry in one go. Set the variable to a folder of your own to keep it from run to run.
@@ -54,10 +58,22 @@ def pytest_unconfigure(config):
         del os.environ[CACHE]
 
 
+def pytest_collection_finish():
+    """What is imported stays: looking for garbage in it again and again would take a twentieth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
 @pytest.fixture(autouse=True, scope="module")
-def _programs_are_freed():
+def _programs_serve_a_module(request):
     """Programs of one module serve the next seldom, and thousands of them fill the memory."""
-    yield
+    engine = sys.modules.get("ttd_jax.engine.programs")
+    with pytest.MonkeyPatch.context() as patch:
+        if engine is not None and not hasattr(request.module, "counted"):  # who counts programs has them as users do
+            patch.setattr(engine, "_functions", KEPT)
+        yield
+    KEPT.clear()
     if "jax" in sys.modules:
         import jax
 

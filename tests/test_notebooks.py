@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from notebooks.store import LARGEST, as_jpeg, code_cells, differences, executed, notebooks
+from notebooks.store import LARGEST, as_jpeg, code_cells, differences, executed, notebooks, process
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = notebooks()
@@ -57,9 +57,15 @@ def test_it_imports_the_package_and_little_else(notebook):
     assert found - {"ttd_jax"} <= OTHERS | sys.stdlib_module_names | MORE.get(path.stem, set())
 
 
-def test_stored_outputs_are_what_running_gives(notebook):
+@pytest.fixture(scope="module")
+def run():
+    with process() as run:
+        yield run
+
+
+def test_stored_outputs_are_what_running_gives(notebook, run):
     path, content = notebook
-    fresh = executed(path)
+    fresh = executed(path, run)
     if all((ROOT / needed).exists() for needed in NEEDS.get(path.stem, ())):
         assert differences(content, fresh) == []
 

@@ -48,15 +48,16 @@ def test_gradients(name, monkeypatch):
         gradients = jax.jit(jax.grad(value, argnums=(0, 1)), compiler_options=options)(sources, variables)
         value = jax.jit(value, compiler_options=options)
         assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
-        leaves, tree = jax.tree.flatten((sources, variables))
-        slopes = jax.tree.leaves(gradients)
+        leaves, tree = jax.tree.flatten(jax.tree.map(np.asarray, (sources, variables)))
+        slopes = jax.tree.leaves(jax.tree.map(np.asarray, gradients))
         checked = [0, *rng.choice(np.arange(1, len(leaves)), 3, replace=False)]
         for i in checked:
             largest = np.unravel_index(np.abs(slopes[i]).argmax(), leaves[i].shape)
             for index in (largest, tuple(rng.integers(0, n) for n in leaves[i].shape)):
                 ends = []
                 for step in (STEP, -STEP):
-                    moved = [*leaves[:i], leaves[i].at[index].add(step), *leaves[i + 1 :]]
-                    ends.append(float(value(*jax.tree.unflatten(tree, moved))))
+                    moved = leaves[i].copy()
+                    moved[index] += step
+                    ends.append(float(value(*jax.tree.unflatten(tree, [*leaves[:i], moved, *leaves[i + 1 :]]))))
                 difference = (ends[0] - ends[1]) / (2 * STEP)
                 np.testing.assert_allclose(slopes[i][index], difference, rtol=1e-4, atol=1e-6)

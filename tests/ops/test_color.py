@@ -42,21 +42,36 @@ def test_grey_has_no_chroma_and_corners_are_the_standards():
 
 
 @given(pixels, arrays(np.float32, (4, 5, 1), elements=st.floats(0, 1, width=32)))
-def test_another_luma_keeps_the_chroma(rgb, y):
-    chroma = split_luma(jnp.asarray(rgb))[1]
-    joined = join_luma(jnp.asarray(y), chroma)
+def test_another_luma_keeps_the_hue(rgb, y):
+    chroma = np.asarray(split_luma(jnp.asarray(rgb))[1])
+    joined = join_luma(jnp.asarray(y), jnp.asarray(chroma))
     assert float(joined.min()) >= 0 and float(joined.max()) <= 1
-    np.testing.assert_allclose(split_luma(joined)[1], chroma, atol=1e-6)
+    paled = np.asarray(split_luma(joined)[1])
+    np.testing.assert_allclose(paled[..., 0] * chroma[..., 1], paled[..., 1] * chroma[..., 0], atol=1e-6)
+    assert (np.abs(paled) <= np.abs(chroma) + 1e-6).all() and (paled * chroma >= -1e-6).all()
 
 
-def test_luma_gives_way_no_more_than_it_must():
+def test_luma_gives_way_by_half_and_the_colour_pales_no_more_than_it_must():
     rng = np.random.default_rng(1)
     rgb, y = jnp.asarray(rng.random((200, 1, 3)), jnp.float32), jnp.asarray(rng.random((200, 1, 1)), jnp.float32)
-    got = split_luma(join_luma(y, split_luma(rgb)[1]))[0]
+    joined = join_luma(y, split_luma(rgb)[1])
+    got = np.asarray(luma(joined))[:, 0, 0]
     # by search: among the colours of this chroma that exist, the nearest luma
     shifts = np.linspace(-1, 1, 4001)[None]
     candidates = np.asarray(rgb) + shifts[..., None]
     exists = ((candidates >= 0) & (candidates <= 1)).all(-1)
-    lumas = np.asarray(luma(rgb))[..., 0] + shifts
-    nearest = np.where(exists, np.abs(lumas - np.asarray(y)[..., 0]), np.inf).min(1)
-    np.testing.assert_allclose(np.abs(got - y)[:, 0, 0], nearest, atol=6e-4)
+    lumas, wanted = np.asarray(luma(rgb))[..., 0] + shifts, np.asarray(y)[:, 0]
+    nearest = lumas[np.arange(200), np.where(exists, np.abs(lumas - wanted), np.inf).argmin(1)]
+    np.testing.assert_allclose(got, (wanted[:, 0] + nearest) / 2, atol=6e-4)
+    # and at that luma, the strongest colour of this hue
+    strengths = np.linspace(0, 1, 2001)[:, None, None]
+    candidates = got[:, None] + strengths * (np.asarray(rgb) - np.asarray(luma(rgb)))[:, 0]
+    strongest = ((candidates >= -1e-6) & (candidates <= 1 + 1e-6)).all(-1).sum(0) - 1
+    np.testing.assert_allclose(joined[:, 0], candidates[strongest, np.arange(200)], atol=1e-3)
+    assert 20 < (strongest < 2000).sum() < 180
+
+
+def test_structure_is_seen_in_the_strongest_colour():
+    red = jnp.broadcast_to(split_luma(jnp.array([[[1.0, 0, 0]]]))[1], (2, 1, 2))
+    dark, bright = luma(join_luma(jnp.array([[[0.299]], [[0.8]]]), red))[:, 0, 0]
+    assert bright - dark > 0.2

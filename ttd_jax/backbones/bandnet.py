@@ -24,6 +24,7 @@ from ttd_jax.backbones.bandnet_layers import (
     Known,
     activate,
     highest_other,
+    log_energy,
     log_noise,
     mean_other,
 )
@@ -65,12 +66,14 @@ class BandNetwork(nn.Module):
         dilations: Of those layers.
         hidden: Width of the layers that judge a place.
         base: Width of those that judge the coarsest level.
+        calm: How much less decided it is about the coarsest level of two sources that are alike, from 0 to 1.
     """
 
     channels: int
     dilations: tuple[int, ...]
     hidden: int
     base: int
+    calm: float = 0.0
 
     def setup(self) -> None:
         self.judge = Judge(self.channels, self.dilations, self.hidden)
@@ -85,12 +88,14 @@ class BandNetwork(nn.Module):
         bands = [fine - level for fine, level in zip(images[:-1], enlarged, strict=True)]
         finest = bands[0] if bands else images[0] - expand(reduce(images[0]), images[0].shape[-2:])
         low, median = noise_levels(finest, 1 - jnp.abs(clipped))
-        judged = self._judged(images, enlarged, extremes, low, median) if bands else ((), (), (), ())
+        finer = _structure_of_finer(images[0], bands, low)
+        wider = _spread(finer)
+        judged = self._judged(images, enlarged, extremes, finer, wider, low, median) if bands else ((), (), (), ())
         components, energies, priors, sharpness = judged
         carried = jnp.zeros_like(images[0])
         for k, kept in enumerate(energies):
             carried = reduce(kept if k == 0 else carried + kept)
-        prior = self._coarsest(images[-1], carried, extremes[-1], low)
+        prior = self._coarsest(images[-1], carried, finer[-1], extremes[-1], low)
         even = jnp.ones(prior.shape[1:])
         return BandFeatures((*components, images[-1]), (*bands, images[-1]), (*priors, prior), (*sharpness, even))
 
@@ -99,6 +104,8 @@ class BandNetwork(nn.Module):
         images: Sequence[Array],
         enlarged: Sequence[Array],
         extremes: Sequence[Array],
+        finer: Sequence[Array],
+        wider: Sequence[Array],
         low: Array,
         median: Array,
     ) -> tuple[tuple[Array, ...], ...]:
@@ -106,8 +113,8 @@ class BandNetwork(nn.Module):
         at = layout([level.shape[-2:] for level in enlarged], self.judge.margin)
         everywhere = [jnp.ones(size) for size in at.sizes]
         numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in enumerate(everywhere)]
-        planes = (assemble(each, at) for each in (images[:-1], enlarged, extremes[:-1]))  # one by one: less memory
-        known = Known(*planes, *assemble(numbers, at))
+        planes = (images[:-1], enlarged, extremes[:-1], finer[:-1], wider)
+        known = Known(*(assemble(each, at) for each in planes), *assemble(numbers, at))  # one by one: less memory
         if self.is_initializing():
             judged = self.judge(known, low, median)
         else:
@@ -121,19 +128,23 @@ class BandNetwork(nn.Module):
     def __call__(self, sources: Float[Array, "M H W 1"]) -> Float[Array, "H W 1"]:
         return self.decode([jnp.mean(band, axis=0) for band in self.encode(sources).bands])
 
-    def _coarsest(self, level: Array, carried: Array, extreme: Array, low: Array) -> Float[Array, "M h w"]:
+    def _coarsest(
+        self, level: Array, carried: Array, finer: Array, extreme: Array, low: Array
+    ) -> Float[Array, "M h w"]:
         every, others, energy = jnp.ones_like(level), mean_other(level), jnp.log(carried + LOWEST)
         dark, bright = nn.relu(-extreme), nn.relu(extreme)
         x, y = (image - jnp.mean(image, axis=(-2, -1), keepdims=True) for image in (level, others))
         product, squares = (jnp.mean(z, axis=(-2, -1), keepdims=True) for z in (x * y, jnp.stack([x * x, y * y])))
         agreement = product / jnp.sqrt(squares[0] * squares[1] + 1e-8)
-        return self.coarsest(
+        prior = self.coarsest(
             [
                 level - 0.5,
                 level - others,
                 highest_other(level) - 0.5,
                 0.2 * energy + 1.5,
                 0.3 * (energy - highest_other(energy)),
+                finer,
+                finer - highest_other(finer),
                 dark,
                 bright,
                 mean_other(dark),
@@ -142,10 +153,39 @@ class BandNetwork(nn.Module):
                 log_noise(low)[:, jnp.newaxis, jnp.newaxis] * every,
             ]
         )
+        return (1 - self.calm * 2 / len(level) * nn.relu(jnp.mean(agreement))) * prior
 
 
 def _share(k: int) -> float:
     return NOISE_IN_BAND[min(k, len(NOISE_IN_BAND) - 1)]
+
+
+def _structure_of_finer(
+    image: Float[Array, "M H W"], bands: Sequence[Float[Array, "M _ _"]], low: Float[Array, " M"]
+) -> list[Float[Array, "M _ _"]]:
+    """For every band and the coarsest level, how much structure there is in the finer ones: 0 where there are none.
+
+    It is the mean over those bands of the logarithm of their energy, that of noise taken off: a source that is sharp
+    has some in all of them, while an edge between black and white has it in the coarse ones alone.
+    """
+    found = [jnp.zeros_like(image)]
+    for k, band in enumerate(bands):
+        noise = jnp.square(low * _share(k))[:, jnp.newaxis, jnp.newaxis]
+        here = log_energy(nn.relu(reduce(jnp.square(band)) - noise))
+        found.append(here if k == 0 else (k * reduce(found[-1]) + here) / (k + 1))
+    return found
+
+
+def _spread(finer: Sequence[Float[Array, "M _ _"]]) -> list[Float[Array, "M _ _"]]:
+    """For every band, how much structure there is around: half from the next coarser place, and so on.
+
+    So a flat place follows what is decided about its surroundings.
+    """
+    found, around = [], finer[-1]
+    for here, coarser in reversed(list(pairwise(finer))):
+        around = expand((around + coarser) / 2, here.shape[-2:])
+        found.append(around)
+    return found[::-1]
 
 
 @dataclass(frozen=True)
@@ -159,7 +199,14 @@ class BandNet(NetworkModel):
         return merge_features(features, weights)
 
 
-def build(*, channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden: int = 24, base: int = 24) -> BandNet:
+def build(
+    *,
+    channels: int = 24,
+    dilations: tuple[int, ...] = (1, 2, 1),
+    hidden: int = 24,
+    base: int = 24,
+    calm: float = 0.0,
+) -> BandNet:
     """BandNet of a given width.
 
     Args:
@@ -167,8 +214,9 @@ def build(*, channels: int = 24, dilations: tuple[int, ...] = (1, 2, 1), hidden:
         dilations: Of those layers.
         hidden: Width of the layers that judge a place.
         base: Width of those that weigh the coarsest level.
+        calm: How much less decided it is about the coarsest level of two sources that are alike, from 0 to 1.
     """
-    return BandNet(BandNetwork(channels, tuple(dilations), hidden, base))
+    return BandNet(BandNetwork(channels, tuple(dilations), hidden, base, calm))
 
 
 def _abstract(model: BandNet) -> Variables:
@@ -183,7 +231,7 @@ SPEC = Spec(
     title="BandNet (this package): a component, a loss and weights in every band",
     build=build,
     abstract=_abstract,
-    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 24}},
+    presets={"general": {"channels": 24, "dilations": (1, 2, 1), "hidden": 24, "base": 24, "calm": 0.5}},
     recipes={
         **dict.fromkeys(("default", "vif", "medical", "exposure", "focus"), WEIGHTING),
         "paper": PAPER,

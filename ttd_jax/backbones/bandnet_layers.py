@@ -42,6 +42,8 @@ class Known(NamedTuple):
         images: The Gaussian pyramid of every source.
         levels: The next coarser level of each, enlarged.
         extremes: How much is clipped: 1 where all is white, -1 where all is black.
+        finer: How much structure there is in the finer bands.
+        wider: How much structure there is around.
         number: The band's, in quarters and at most that of the deepest that there is in training.
         share: White noise in the band, of that in the finest.
     """
@@ -49,6 +51,8 @@ class Known(NamedTuple):
     images: Float[Array, "M A B"]
     levels: Float[Array, "M A B"]
     extremes: Float[Array, "M A B"]
+    finer: Float[Array, "M A B"]
+    wider: Float[Array, "M A B"]
     number: Float[Array, "A B"]
     share: Float[Array, "A B"]
 
@@ -217,6 +221,10 @@ class Judge(nn.Module):
                 0.2 * energy + 1.5,
                 0.3 * (energy - highest_other(energy)),
                 0.2 * jnp.log(lost + LOSS_FLOOR**2) + 1.5,
+                known.finer,
+                known.finer - highest_other(known.finer),
+                known.wider,
+                known.wider - highest_other(known.wider),
                 shared / jnp.sqrt(own * others + 1e-10),
                 level - 0.5,
                 level - mean_other(level),

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ttd_jax.io.limits import Declared
-from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.limits import Declared as Declared
+from ttd_jax.io.metadata import Metadata as Metadata
 
 
 class ToldRange(NamedTuple):

@@ -20,8 +20,9 @@ from ttd_jax.metrics.information import (
     mutual_information,
     normalized_mutual_information,
 )
+from ttd_jax.metrics.levels import separate
 from ttd_jax.metrics.perception import chen_blum, chen_varshney
-from ttd_jax.metrics.record import CONVENTIONS, Metric, by_variant
+from ttd_jax.metrics.record import CONVENTIONS, Metric, by_variant, check_variant
 from ttd_jax.metrics.structural import multiscale_structural_similarity, structural_similarity
 from ttd_jax.metrics.table import METRICS, register
 from ttd_jax.metrics.visual import visual_information_fidelity
@@ -33,6 +34,7 @@ __all__ = [
     "Metric",
     "average_gradient",
     "by_variant",
+    "check_variant",
     "chen_blum",
     "chen_varshney",
     "correlation_coefficient",
@@ -55,6 +57,7 @@ __all__ = [
     "resolve_variants",
     "root_mean_squared_error",
     "score",
+    "separate",
     "spatial_frequency",
     "standard_deviation",
     "structural_similarity",

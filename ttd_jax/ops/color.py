@@ -9,6 +9,8 @@ from jaxtyping import Array, Float
 
 LUMA = (0.299, 0.587, 0.114)
 
+_NO_COLOR = 1e-12  # a distance from grey that no colour has but grey
+
 
 def luma(rgb: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 1"]:
     """BT.601 luma, one channel.
@@ -34,10 +36,11 @@ def split_luma(rgb: Float[Array, "*B H W 3"]) -> tuple[Float[Array, "*B H W 1"],
 
 
 def join_luma(y: Float[Array, "*B H W 1"], chroma: Float[Array, "*B H W 2"]) -> Float[Array, "*B H W 3"]:
-    """The RGB image of this chroma whose luma is nearest to ``y`` within [0, 1].
+    """The RGB image of this luma and chroma, or the like of it that exists.
 
-    A strong colour exists only in part of the luma range (pure red only at 0.299). There the luma gives way, so
-    that the chroma, and with it the hue, comes out as it went in instead of being clipped channel by channel.
+    A strong colour exists only in part of the luma range (pure red only at 0.299). There luma gives way by half of what
+    is missing, and the colour pales by as much as is missing then: so structure can be seen in strong colours, and the
+    hue comes out as it went in instead of being clipped channel by channel.
 
     Example:
         >>> rgb = jnp.array([[[0.8, 0.4, 0.2]]])
@@ -48,6 +51,8 @@ def join_luma(y: Float[Array, "*B H W 1"], chroma: Float[Array, "*B H W 2"]) -> 
     red, blue = 1.402 * cr, 1.772 * cb
     green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
     offsets = jnp.concatenate([red, green, blue], axis=-1)
-    lowest = -jnp.min(offsets, axis=-1, keepdims=True)
-    highest = 1 - jnp.max(offsets, axis=-1, keepdims=True)
-    return jnp.clip(jnp.clip(y, lowest, highest) + offsets, 0, 1)
+    above, below = jnp.max(offsets, axis=-1, keepdims=True), -jnp.min(offsets, axis=-1, keepdims=True)
+    y = jnp.clip(y, 0, 1)
+    y = (y + jnp.clip(y, below, 1 - above)) / 2
+    strength = jnp.minimum((1 - y) / jnp.maximum(above, _NO_COLOR), y / jnp.maximum(below, _NO_COLOR))
+    return jnp.clip(y + jnp.minimum(strength, 1) * offsets, 0, 1)

@@ -26,7 +26,7 @@ class Plan:
         component: Weight of the l1 distance of the components from the intact sources, in levels of 5 of 255.
         brightness: Weight, by task, of the l1 distance of the low frequencies from the target's.
         sharper: What scores and priors in the bands are multiplied by once training is through.
-        coarsest: What the priors of the coarsest level are multiplied by then.
+        calm: How much less decided the network is then about the coarsest level of two sources that are alike.
         loss: Whether the loss of the components enters the score (q is learned), or stays out of it (q = 0).
         saliency: Whether explained energy enters the score (p is learned), or stays out of it (p = 0).
     """
@@ -49,7 +49,7 @@ class Plan:
         default_factory=lambda: {"focus": 0.2, "exposure": 0.1, "infrared": 0.35, "medical": 0.1}
     )
     sharper: float = 1.5
-    coarsest: float = 0.6
+    calm: float = 0.5
     loss: bool = True
     saliency: bool = True
 

@@ -56,7 +56,7 @@ def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
 def calibrate(parameters: dict[str, Any], plan: Plan) -> tuple[Any, LossWeighting]:
     """Variables and weighting as they are published: how decided weights are is settled after training.
 
-    Made scenes have clearer targets at the coarsest level than real images, and less to choose from in the bands.
+    Made scenes have less to choose from in the bands than real images have.
     """
     weighting = weighting_of(parameters, plan)
     weighting = replace(weighting, saliency=plan.sharper * weighting.saliency, scale=plan.sharper * weighting.scale)
@@ -64,9 +64,6 @@ def calibrate(parameters: dict[str, Any], plan: Plan) -> tuple[Any, LossWeightin
     decision = variables["params"]["judge"]["decision"]
     for name in ("last_kernel", "last_bias"):  # sharpness and prior are its results
         decision[name] = decision[name] * jnp.array([1.0, plan.sharper])
-    variables["params"]["coarsest"]["last"] = jax.tree.map(
-        lambda leaf: plan.coarsest * leaf, variables["params"]["coarsest"]["last"]
-    )
     return variables, weighting
 
 

@@ -4,15 +4,11 @@ The output folder holds ``plan.json``, ``log.csv`` (one row a step), ``state/`` 
 once a run is through, ``checkpoint/``, which :func:`ttd_jax.load_backbone` reads.
 """
 
-import csv
-import hashlib
-import json
 import os
-import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +18,7 @@ from ttd_jax import __version__
 from ttd_jax.backbones import bandnet
 from ttd_jax.backbones.recipes import recipes_as_data
 from ttd_jax.core.weighting import PAPER
-from ttd_jax.errors import InputError
-from ttd_jax.io.atomic import atomic_file, atomic_folder, check_output
+from ttd_jax.io.atomic import check_output
 from ttd_jax.io.checkpoints import save_checkpoint
 from ttd_jax.training.batches import Batch, Pool, every_batch, make_batch, make_pool
 from ttd_jax.training.plans import Plan
@@ -37,6 +32,7 @@ from ttd_jax.training.step import (
     make_step,
     refer,
 )
+from ttd_jax.training.store import Kept, append_log, commit, cut_log, restore, save, with_digest, write_json
 
 SCENE_SIZE = 256
 
@@ -63,10 +59,13 @@ def train(plan: Plan, output: str | os.PathLike[str], *, resume: bool = False, s
     """
     output = Path(output)
     if resume:
-        kept, first = _restore(plan, output)
+        leaves, first = restore(plan, output)
+        start = initial_state(plan)
+        kept = jax.tree.unflatten(jax.tree.structure(Kept(start, start.parameters, np.float32(0))), leaves)
+        cut_log(output / "log.csv", first)
     else:
         check_output(output).mkdir()
-        _write_json(output / "plan.json", plan.as_dict())
+        write_json(output / "plan.json", plan.as_dict())
         kept, first = Kept(initial_state(plan), None, np.float32(np.inf)), 0
     model = bandnet.build(**plan.network)
     step, judge = make_step(model, plan), make_judge(model, plan)
@@ -82,18 +81,10 @@ def train(plan: Plan, output: str | os.PathLike[str], *, resume: bool = False, s
             if not all(np.isfinite(row["total"]) for row in rows):
                 raise FloatingPointError(f"the objective is not finite before step {number}: lower learning_rate")
             kept = _judge(judge, kept, state, guard)
-            _append_log(output / "log.csv", rows)
-            _save(kept, number, output)
+            append_log(output / "log.csv", rows)
+            save(kept, number, output)
             logs.clear()
     return export(plan, kept, output)
-
-
-class Kept(NamedTuple):
-    """What a run goes on from: its state, and the best parameters so far with their objective on the guard set."""
-
-    state: Trained
-    best: Any
-    objective: Any
 
 
 def _judge(judge: Any, kept: Kept, state: Trained, guard: Sequence[Batch]) -> Kept:
@@ -137,9 +128,9 @@ def export(plan: Plan, kept: Kept, output: Path) -> Path:
     manifest = {
         "backbone": "bandnet",
         "preset": bandnet.SPEC.default_preset,
-        "config": {name: list(v) if isinstance(v, tuple) else v for name, v in plan.network.items()},
+        "config": {n: list(v) if isinstance(v, tuple) else v for n, v in plan.network.items()} | {"calm": plan.calm},
         "recipes": recipes_as_data(recipes),
-        "source": {"trained_with": plan.as_dict() | _named(plan.radiance), "commit": _commit()},
+        "source": {"trained_with": plan.as_dict() | with_digest(plan.radiance), "commit": commit()},
         "licence": "Apache-2.0",
         "ttd_jax": __version__,
     }
@@ -147,74 +138,8 @@ def export(plan: Plan, kept: Kept, output: Path) -> Path:
     return output / "checkpoint"
 
 
-def _named(radiance: str) -> dict[str, str]:
-    """A file by its name and its digest, as it may lie elsewhere."""
-    if not radiance:
-        return {}
-    digest = hashlib.sha256(Path(radiance).read_bytes()).hexdigest()
-    return {"radiance": Path(radiance).name, "radiance_sha256": digest}
-
-
-def _save(kept: Kept, step: int, output: Path) -> None:
-    import orbax.checkpoint as ocp
-
-    leaves = {f"{i:05d}": np.asarray(leaf) for i, leaf in enumerate(jax.tree.leaves(kept))}
-    with atomic_folder(output / "state", overwrite=True) as folder:
-        with ocp.PyTreeCheckpointer() as checkpointer:
-            checkpointer.save(folder.absolute() / "leaves", leaves)
-        _write_json(folder / "step.json", {"step": step})
-
-
-def _restore(plan: Plan, output: Path) -> tuple[Kept, int]:
-    import orbax.checkpoint as ocp
-
-    if not (output / "state" / "step.json").is_file():
-        raise InputError(f"{output} holds no training state to resume from: leave --resume out to start afresh")
-    saved, wanted = json.loads((output / "plan.json").read_text()), json.loads(json.dumps(plan.as_dict()))
-    if saved != wanted:
-        different = ", ".join(sorted(name for name in saved.keys() | wanted if saved.get(name) != wanted.get(name)))
-        raise InputError(f"{output} is a run of another plan (different: {different}): resume with the same one")
-    first = json.loads((output / "state" / "step.json").read_text())["step"]
-    with ocp.PyTreeCheckpointer() as checkpointer:
-        leaves = checkpointer.restore((output / "state" / "leaves").absolute())
-    start = initial_state(plan)
-    template = Kept(start, start.parameters, np.float32(0))
-    kept = jax.tree.unflatten(jax.tree.structure(template), [jnp.asarray(leaves[name]) for name in sorted(leaves)])
-    _cut_log(output / "log.csv", first)
-    return kept, first
-
-
-def _append_log(path: Path, rows: list[dict[str, float]]) -> None:
-    is_new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        if is_new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
-def _cut_log(path: Path, last: int) -> None:
-    """Drops rows after the step that is resumed from."""
-    lines = path.read_text().splitlines(keepends=True)
-    with atomic_file(path, overwrite=True) as temporary:
-        temporary.write_text("".join(lines[:1] + [row for row in lines[1:] if float(row.split(",")[0]) <= last]))
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n")
-
-
 def _progress(steps: range) -> Iterator[int]:
     from rich.console import Console
     from rich.progress import track
 
     return iter(track(steps, "training", console=Console(stderr=True), transient=True))
-
-
-def _commit() -> str | None:
-    """The commit of the checkout this runs in, if it does."""
-    try:
-        command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
