@@ -183,8 +183,8 @@ def _told(path: Path, group: list[Any], keyword: str) -> Any:
 
 
 def _values(decode: Callable[[], np.ndarray], index: int, rescale: tuple[float, float]) -> np.ndarray:
-    slope, intercept = np.array(rescale, np.float32)
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused for the whole series
+        slope, intercept = np.array(rescale, np.float32)
         return decode()[index] * slope + intercept
 
 
