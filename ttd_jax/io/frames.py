@@ -46,7 +46,11 @@ def read_frames(paths: Sequence[Path]) -> Iterator[tuple[str, Picture]]:
 
 
 def pages_of(path: Path) -> int:
-    """How many planes a TIFF holds: a page each, or all of them behind one page, as ImageJ writes large stacks."""
+    """How many planes a TIFF holds: a page each, or all of them behind one page, as ImageJ writes large stacks.
+
+    Raises:
+        InputError: Its list of pages is damaged, or planes are missing.
+    """
     try:
         with tifffile.TiffFile(path) as tiff:
             check_pages(tiff, path)
