@@ -123,8 +123,7 @@ def run_page(turns: int) -> None:
             page.locator("#fuse").click()
             page.wait_for_function(new, arg=old, polling=20)
             took = time.perf_counter() - started
-            page.wait_for_function("() => !document.querySelector('.progress-text, .generating, .eta-bar')")
-            page.wait_for_timeout(4000)  # what the page still makes is not to slow the other down
+            page.wait_for_timeout(6000)  # what the page still makes is not to slow the other down
             return took
 
         def by_fuse() -> float:
