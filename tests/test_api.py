@@ -168,7 +168,7 @@ def test_the_report_is_plain_data(checkpoint):
     assert report["sources"] == ["visible", "infrared"]
     assert (report["backbone"], report["preset"], len(report["checkpoint"])) == ("ifcnn", "mean", 64)
     assert report["versions"] == {"ttd_jax": ttd_jax.__version__, "jax": jax.__version__}
-    assert set(report["seconds"]) == {"read", "fuse"} and min(report["seconds"].values()) >= 0
+    assert set(report["seconds"]) == {"read", "program", "fuse"} and min(report["seconds"].values()) >= 0
     assert report["remarks"] == ["visible: alpha was dropped"]
     static = fuse(sources, checkpoint=checkpoint, weighting="static").report
     assert static["weighting"] == "static"

@@ -9,7 +9,8 @@ from studies.pairs import known_focus_pairs
 from studies.weights import fade, hide, weights_of
 from tests import pinned
 from ttd_jax import Fuser
-from ttd_jax.backbones import BUNDLED
+from ttd_jax.backbones import BUNDLED, load_backbone
+from ttd_jax.io.checkpoints import tree_differences
 
 pytestmark = pytest.mark.optimized
 
@@ -53,3 +54,10 @@ def test_numbers_of_a_pair_are_what_they_were():
 
 def test_the_checkpoint_is_small():
     assert sum(path.stat().st_size for path in BUNDLED.rglob("*") if path.is_file()) < 4_000_000
+
+
+def test_the_arrays_fit_the_network_that_the_manifest_names():
+    """They are read without being compared, since this is so."""
+    for folder in (path.parent for path in BUNDLED.glob("*/manifest.json")):
+        backbone = load_backbone(checkpoint=folder.name)
+        assert tree_differences(backbone.variables, backbone.spec.abstract(backbone.model)) == []

@@ -137,6 +137,9 @@ class Fuser:
         align_frame: As for ``fuse``; ``"keep"`` keeps one size, and so one program, for many sets.
         tile: Fuse larger images in windows of this many pixels a side, with the same result: one compilation then
             serves images of many sizes. For backbones that look a known distance.
+        image_only: Compute the image alone; weights, losses, components and bands of a result are then None.
+        program_folder: Existing folder where compiled programs are kept: a process that finds its own there neither
+            traces nor compiles. It holds machine code, so nobody else may be able to write to it.
 
     Raises:
         InputError: An option is unknown, or does not suit the backbone.
@@ -162,22 +165,26 @@ class Fuser:
         align: Align | None = None,
         align_frame: Frame = "crop",
         tile: int | None = None,
+        image_only: bool = False,
+        program_folder: str | os.PathLike[str] | None = None,
     ):
         self.backbone = bundled_backbone(backbone) if backbone is None or isinstance(backbone, str) else backbone
         check_color(color, self.backbone.spec.channels)
         self.color = color
         self.dtype = self.backbone.spec.result_dtype if dtype is None else image_dtype(dtype)
         self._model, self._weighting = settle_weighting(self.backbone, weighting, recipe)
-        self.precision = precision
-        self._keep_range = keep_range
+        self.precision, self._keep_range, self._image_only = precision, keep_range, image_only
         self._reading: Any = {"range": range, "align": align, "frame": align_frame}
         network = with_precision(self._model, precision)
-        self._programs = Programs(network, self.backbone.variables, self._weighting, name=self.backbone.name, tile=tile)
+        settings: Any = {"name": self.backbone.name, "tile": tile, "image_only": image_only, "folder": program_folder}
+        self._programs = Programs(network, self.backbone.variables, self._weighting, **settings)
 
     def __call__(
         self, sources: Mapping[str, Source] | Sequence[Source] | np.ndarray | Sources, *, explain: bool = False
     ) -> FusionResult:
         """Fuses one set of sources; see ``fuse``. What ``check_sources`` returned is taken too."""
+        if explain and self._image_only:
+            raise InputError("an explanation is about weights and losses: leave image_only out")
         return self._finish(self._launch(self._read(sources)), explain)
 
     def stream(
@@ -290,6 +297,8 @@ class Fuser:
         seen = channels if job.stack.rule in ("rgb", RAW_RULE) else 1  # other rules give the network luma
         self._weighting.check(self._model, self.backbone.variables, (count, height, width, seen))
         job.launched = time.perf_counter()
+        self._programs.prepare(job.stack)
+        job.prepared = time.perf_counter() - job.launched
         job.fused = self._programs.run(job.stack)
         return job
 
@@ -300,7 +309,7 @@ class Fuser:
             fused = fused._replace(image=steady(stack.given, fused.image))
         if fused.losses is not None:
             self._weighting.check_losses(fused.losses)
-        seconds = {"read": job.read, "fuse": time.perf_counter() - job.launched}
+        seconds = {"read": job.read, "program": job.prepared, "fuse": time.perf_counter() - job.launched}
         image = self._pixels(fused, stack)
         facts = known_facts(self.backbone, self._weighting, self.precision, stack.rule, found=fused.found)
         report = make_report(facts, stack, image, seconds, remarks_on(self.backbone, self._model, len(stack.order)))
@@ -310,16 +319,8 @@ class Fuser:
             still = stack.restore(self._static.run(stack))
             report["theory"] = theory_report(stack, fused, still)
             static = self._pixels(still, stack)
-        return FusionResult(
-            image,
-            fused.weights,
-            fused.losses,
-            fused.components,
-            report,
-            metadata=stack.like.metadata,
-            static=static,
-            bands=fused.bands,
-        )
+        told = fused.weights, fused.losses, fused.components, report
+        return FusionResult(image, *told, metadata=stack.like.metadata, static=static, bands=fused.bands)
 
     def _pixels(self, fused: Restored, stack: Stack) -> np.ndarray:
         return stack.like.pixels(fused.image, dtype=self.dtype, keep_range=self._keep_range)

@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -112,8 +113,9 @@ def cached(tmp_path_factory, checkpoint):
     assert not cache.exists()
     done = run(arguments, environment_of(home))
     assert (done.returncode, done.stderr) == (0, "")
-    entries = {path.name: path.read_bytes() for path in sorted(cache.glob("*-cache"))}
-    assert entries
+    kept = sorted([*cache.glob("*-cache"), *cache.glob("*.program")])
+    entries = {path.name: path.read_bytes() for path in kept}
+    assert sum(name.endswith(".program") for name in entries) == 1
     return Cached(partial(run, arguments, environment_of(home)), output, cache, output.read_bytes(), entries)
 
 
@@ -121,9 +123,10 @@ def test_the_compile_cache(cached):
     assert stat.S_IMODE(cached.cache.stat().st_mode) == 0o700
     for name, content in cached.entries.items():
         (cached.cache / name).write_bytes(content)
-    before = {path.name for path in cached.cache.iterdir() if not path.name.endswith("-atime")}
+    programs = {path: path.stat().st_ino for path in cached.cache.glob("*.program")}
     assert cached.again().returncode == 0
-    assert {path.name for path in cached.cache.iterdir() if not path.name.endswith("-atime")} == before
+    assert {path: path.stat().st_ino for path in cached.cache.glob("*.program")} == programs  # not written again
+    assert cached.output.read_bytes() == cached.image
 
 
 DAMAGE = {"cut": lambda data: data[: len(data) // 2], "empty": lambda data: b"", "other": lambda data: b"other" * 100}
@@ -136,8 +139,8 @@ def test_a_damaged_cache_is_no_error_and_mended(cached, damage):
         (cached.cache / name).write_bytes(content)
     done = cached.again()
     assert (done.returncode, done.stderr, cached.output.read_bytes()) == (0, "", cached.image)
-    kept = {entry.name: entry.read_bytes() for entry in cached.cache.glob("*-cache")}
-    assert any(name.startswith("jit_fuse") for name in kept) and not {*kept.values()} & {*damaged.values()}
+    kept = {entry.name: entry.read_bytes() for entry in cached.cache.iterdir()}
+    assert sum(name.endswith(".program") for name in kept) == 1 and not {*kept.values()} & {*damaged.values()}
 
 
 def test_other_warnings_are_shown(tmp_path, monkeypatch):
@@ -294,3 +297,51 @@ def test_info_as_json(ttd_jax):
     assert set(facts) == {"versions", "devices", "backbones", "checkpoints"}
     ifcnn = next(row for row in facts["backbones"] if row["name"] == "ifcnn")
     assert (ifcnn["parameters"], ifcnn["channels"], ifcnn["presets"]) == (83_587, 3, ["max", "mean", "sum"])
+
+
+def test_what_is_to_be_done_at_the_end_is_done(environment, pair, tmp_path):
+    """The process ends without taking modules down, and not before its threads and what was registered."""
+    script = """
+import atexit, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from ttd_jax import cli
+from ttd_jax.__main__ import command
+
+fuse = cli.main
+
+def main():
+    code = fuse()
+    threading.Thread(target=lambda: (time.sleep(0.3), print("thread"))).start()
+    return code
+
+cli.main = main
+pool = ThreadPoolExecutor(1)  # whose thread waits for work until it is told that there will be none
+pool.submit(print, "pool").result()
+atexit.register(print, "registered")
+command()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, "fuse", *map(str, pair), "-o", str(tmp_path / "o.png"), "--backbone", "pyramid"],
+        env=environment | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-2:] == ["thread", "registered"]
+
+
+def test_timings_add_up_to_the_process(environment, pair, tmp_path):
+    arguments = ["fuse", *pair, "-o", tmp_path / "o.png", "--backbone", "pyramid", "--timings", "--json"]
+    started = time.monotonic()
+    done = run(arguments, environment)
+    seconds = time.monotonic() - started
+    assert done.returncode == 0
+    found = json.loads(done.stdout)["timeline"]
+    steps = [row["step"] for row in found["steps"]]
+    assert steps == ["start", "imports", "read", "jax", "network", "program", "fuse", "write"]
+    assert sum(row["seconds"] for row in found["steps"]) == pytest.approx(found["seconds"], abs=0.01)
+    assert 0 < found["seconds"] <= seconds + 0.02 and min(row["seconds"] for row in found["steps"]) >= -0.02
+    assert found["peak_mb"] > 50
+    told = [line.split()[0] for line in done.stderr.splitlines()]
+    assert told == ["step", *steps, "all", "most"]

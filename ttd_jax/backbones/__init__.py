@@ -2,45 +2,34 @@
 
 import os
 from functools import cache
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 
-from ttd_jax.backbones import (
-    auif,
-    bandnet,
-    cddfuse,
-    densefuse,
-    didfuse,
-    ifcnn,
-    illumination,
-    mgdn,
-    pfcfuse,
-    piafusion,
-    pyramid,
-)
 from ttd_jax.backbones.recipes import recipes_as_data, recipes_of
 from ttd_jax.backbones.spec import Backbone, Spec
 from ttd_jax.errors import CheckpointError, InputError, shown
 from ttd_jax.io.checkpoints import load_variables, read_manifest, save_checkpoint
 
-BACKBONES: dict[str, Spec] = {
-    module.SPEC.name: module.SPEC
-    for module in (bandnet, pyramid, ifcnn, cddfuse, piafusion, mgdn, densefuse, didfuse, auif, pfcfuse)
-}
-"""Every backbone of the package by name."""
+if TYPE_CHECKING:
+    BACKBONES: dict[str, Spec]
+    """Every backbone of the package by name."""
+
+    COMPANIONS: dict[str, Spec]
+    """Networks that come with a backbone without being one, by name; they are converted in the same way."""
+
+_NAMES = ("bandnet", "pyramid", "ifcnn", "cddfuse", "piafusion", "mgdn", "densefuse", "didfuse", "auif", "pfcfuse")
+_COMPANIONS = ("illumination",)
+_TABLES = {"BACKBONES": _NAMES, "COMPANIONS": _COMPANIONS}
 
 RETIRED = {"ttdnet": "ttd-jax 0.1 had this network; bandnet has taken its place: leave the name out"}
 """Backbones that there were, and what became of them."""
 
 GROUP = "ttd_jax.backbones"
 """Entry points of this group are backbones of other packages: their names, and where their :class:`Spec` is."""
-
-COMPANIONS: dict[str, Spec] = {illumination.SPEC.name: illumination.SPEC}
-"""Networks that come with a backbone without being one, by name; they are converted in the same way."""
 
 BUNDLED = Path(__file__).parent.parent / "checkpoints"
 """Checkpoints that come with the package, a folder each."""
@@ -49,16 +38,30 @@ DEFAULT_CHECKPOINT = "general"
 """The bundled checkpoint that is used when no backbone is named."""
 
 
+def __getattr__(name: str) -> Any:
+    """The tables of all networks, whose modules are imported when they are asked for: one needs none of the others."""
+    if name not in _TABLES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    table = globals()[name] = {each: _spec(each) for each in _TABLES[name]}
+    return table
+
+
+def _spec(name: str) -> Spec:
+    """The row of a network of this package, which is in the module of its name."""
+    spec: Spec = import_module(f"{__name__}.{name}").SPEC
+    return spec
+
+
 def find_spec(name: str) -> Spec:
     """The table's row for a backbone, of this package or another one.
 
     Raises:
         InputError: There is no such backbone, or its package does not give a ``Spec`` of this name.
     """
-    if name in COMPANIONS:
+    if name in _COMPANIONS:
         raise InputError(f"{name} does not fuse: load it with ttd_jax.backbones.illumination.load_illumination")
-    if name in BACKBONES:
-        return BACKBONES[name]
+    if name in _NAMES:
+        return _spec(name)
     if name in RETIRED and name not in backbone_names():
         raise InputError(f"{name}: {RETIRED[name]}")
     if name not in backbone_names():
@@ -68,12 +71,12 @@ def find_spec(name: str) -> Spec:
 
 def backbone_names() -> list[str]:
     """Names of the backbones of the package, then of those that other packages register."""
-    return [*BACKBONES, *_registered()]
+    return [*_NAMES, *_registered()]
 
 
 @cache
 def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in BACKBONES}
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in _NAMES}
 
 
 @cache
@@ -139,6 +142,8 @@ def load_backbone(
         reason = shown(str(error))
         raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({reason}): convert it again") from None
     model = spec.build(**{**manifest["config"], **options})
+    if folder.parent == BUNDLED and not options:  # what is in the package fits, as a test makes sure
+        return Backbone(spec, model, jax.device_put(load_variables(folder)), recipes, manifest)
     try:
         abstract = spec.abstract(model)
     except Exception as error:  # whatever a network makes of options that no network has
@@ -147,7 +152,7 @@ def load_backbone(
             "convert it again"
         ) from None
     variables = load_variables(folder, abstract)
-    return Backbone(spec, model, jax.tree.map(jnp.asarray, variables), recipes, manifest)
+    return Backbone(spec, model, jax.device_put(variables), recipes, manifest)
 
 
 def save_backbone(
@@ -199,7 +204,7 @@ def save_backbone(
 
 
 def _spec_of(folder: Path, manifest: dict[str, Any]) -> Spec:
-    if manifest["backbone"] in COMPANIONS:
+    if manifest["backbone"] in _COMPANIONS:
         raise CheckpointError(
             f"checkpoint {folder} is of {manifest['backbone']}, which does not fuse: "
             "load it with ttd_jax.backbones.illumination.load_illumination"

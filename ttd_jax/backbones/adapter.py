@@ -107,4 +107,4 @@ def abstract_variables(network: nn.Module, example: Any) -> Mapping[str, Any]:
 @lru_cache(maxsize=32)  # a large one takes a second
 def _abstract(network: nn.Module, tree: Any, leaves: tuple[tuple[tuple[int, ...], Any], ...]) -> Mapping[str, Any]:
     example = jax.tree.unflatten(tree, [jax.ShapeDtypeStruct(*leaf) for leaf in leaves])
-    return jax.eval_shape(network.init, jax.random.key(0), example)
+    return jax.eval_shape(lambda one: network.init(jax.random.key(0), one), example)

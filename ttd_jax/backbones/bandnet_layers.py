@@ -4,12 +4,15 @@ All of it works on mosaics (:mod:`ttd_jax.ops.mosaic`) and needs no pixels beyon
 every side.
 """
 
+import operator
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float
 
@@ -17,6 +20,7 @@ from ttd_jax.core.bands import ENERGY_FLOOR
 from ttd_jax.core.dominability import LOSS_FLOOR
 from ttd_jax.ops.conv import conv
 from ttd_jax.ops.pyramid import SMOOTH_REACH, smooth_inside
+from ttd_jax.ops.sources import total
 
 LEVEL = 1 / 255
 """One level of 8 bits."""
@@ -139,15 +143,18 @@ class Decision(nn.Module):
         shape = known.shape[1:]
         x = known = known.reshape(len(known), -1)
         for name in ("first", "second"):
-            x = activate(self._layer(name, x, self.hidden, nn.initializers.lecun_normal()))
+            x = activate(self._layer(name, [x], self.hidden, nn.initializers.lecun_normal()))
         start = nn.initializers.variance_scaling(0.005, "fan_in", "normal")
-        sharpness, prior = self._layer("last", jnp.concatenate([x, known]), 2, start).reshape(2, *shape)
+        sharpness, prior = self._layer("last", [x, known], 2, start).reshape(2, *shape)
         return 3 * prior, jnp.exp(jnp.clip(jnp.mean(sharpness, axis=0), -2, 2))
 
-    def _layer(self, name: str, x: Float[Array, "C N"], features: int, start: Any) -> Float[Array, "K N"]:
-        """Channels first, where planes are: nothing is put in another order."""
-        kernel = self.param(f"{name}_kernel", start, (x.shape[0], features))
-        return kernel.T @ x + self.param(f"{name}_bias", nn.initializers.zeros, (features,))[:, jnp.newaxis]
+    def _layer(self, name: str, parts: Sequence[Float[Array, "_ N"]], features: int, start: Any) -> Float[Array, "K N"]:
+        """Channels first, where planes are: nothing is put in another order, nor parts one after the other."""
+        ends = np.cumsum([len(part) for part in parts])
+        kernel = self.param(f"{name}_kernel", start, (int(ends[-1]), features))
+        products = [rows.T @ part for rows, part in zip(jnp.split(kernel, ends[:-1]), parts, strict=True)]
+        bias = self.param(f"{name}_bias", nn.initializers.zeros, (features,))
+        return reduce(operator.add, products) + bias[:, jnp.newaxis]
 
 
 class Judge(nn.Module):
@@ -253,7 +260,7 @@ def log_noise(noise: Float[Array, "..."]) -> Float[Array, "..."]:
 
 def mean_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
     """The mean of the other sources."""
-    return (jnp.sum(x, axis=0) - x) / (len(x) - 1)
+    return (total(x) - x) / (len(x) - 1)
 
 
 def highest_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:

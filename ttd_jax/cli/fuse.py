@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ttd_jax.cli import folders, runtime, stack, video, volumes
+from ttd_jax.cli import folders, runtime, stack, timings, video, volumes
 from ttd_jax.cli.pace import expected_seconds, remember_pace
 from ttd_jax.cli.progress import awaited
 from ttd_jax.cli.words import result_line
@@ -59,6 +59,9 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--quality", type=int, metavar="N", help="1 to 100, of JPEG and WebP results")
     parser.add_argument("--overwrite", action="store_true", help="replace existing files")
     parser.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    parser.add_argument(
+        "--timings", action="store_true", help="of one set of images: tell on stderr what the process's time went into"
+    )
     runtime.add_arguments(parser)
     parser.set_defaults(run=run)
 
@@ -130,21 +133,25 @@ def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
 
 
 def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
+    timings.step("start")
     from ttd_jax.inputs import check_sources
 
+    timings.step("imports")
     outputs = check_files([options.output, options.save_weights, options.save_static], paths, quality=options.quality)
     # before jax starts: a bad file should not cost seconds
     reading = {"range": runtime.settle_reading(options), "align": options.align, "frame": options.align_frame}
     checked = check_sources(sources, **reading)
     refuse_existing(outputs, options.overwrite)
+    timings.step("read")
     fuser, static = make_fusers(options)
-    report = write(
-        _fused(fuser, checked, options),
-        static and static(checked),
-        outputs,
-        overwrite=options.overwrite,
-        quality=options.quality,
-    )
+    timings.step("network")
+    result, plain = _fused(fuser, checked, options), static and static(checked)
+    timings.step("fuse")
+    report = write(result, plain, outputs, overwrite=options.overwrite, quality=options.quality)
+    timings.step("write")
+    if options.timings:
+        report["timeline"] = timings.timeline(compiled=report["seconds"]["program"])
+        print(timings.table(report["timeline"]), file=sys.stderr)
     tell(report, options.json)
     return 0
 
@@ -168,10 +175,12 @@ def _fused(fuser: Any, checked: Any, options: argparse.Namespace) -> Any:
 def make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
     """The fuser asked for, and the static one if its result is wanted."""
     runtime.start_jax(options)
-    fuser = runtime.make_fuser(options, tile=options.tile)
+    timings.step("jax")
+    fuser = runtime.make_fuser(options, tile=options.tile, image_only=not options.save_weights)
     if not options.save_static:
         return fuser, None
     plain = {"backbone": fuser.backbone, "weighting": "static", "recipe": None, "tile": options.tile}
+    plain["image_only"] = True
     return fuser, runtime.make_fuser(options, **plain)
 
 

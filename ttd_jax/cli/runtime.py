@@ -160,6 +160,7 @@ def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
         "keep_range": getattr(options, "keep_range", False),
         "align": getattr(options, "align", None),
         "align_frame": getattr(options, "align_frame", "crop"),
+        "program_folder": getattr(options, "program_folder", None),
     } | settled
     backbone = wanted.pop("backbone", None) or load_backbone(options.backbone, options.checkpoint)
     return Fuser(backbone, **wanted)
@@ -193,6 +194,7 @@ def start_jax(options: argparse.Namespace) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
         _drop_what_cannot_be_read(folder)
+        options.program_folder = folder
 
 
 def _devices_there_are() -> str:

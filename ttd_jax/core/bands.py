@@ -34,6 +34,7 @@ from ttd_jax.core.protocol import Weighed
 from ttd_jax.core.scoring import Scoring
 from ttd_jax.errors import InputError
 from ttd_jax.ops.pyramid import collapse, depth, gaussian_pyramid, laplacian_pyramid, smooth
+from ttd_jax.ops.sources import total as sum_of
 
 BandWeights: TypeAlias = tuple[Float[Array, "M _ _ 1"], ...]
 """Weights in every band, each of which sums to 1 over the sources."""
@@ -134,7 +135,7 @@ def merge_by_band(features: Float[Array, "M H W K"], weights: BandWeights) -> Fl
     With the same weight everywhere in every band this is the weighted mean.
     """
     planes = laplacian_pyramid(jnp.moveaxis(features, -1, 1), len(weights) - 1)
-    merged = [jnp.sum(jnp.moveaxis(w, -1, 1) * plane, axis=0) for w, plane in zip(weights, planes, strict=True)]
+    merged = [sum_of(jnp.moveaxis(w, -1, 1) * plane) for w, plane in zip(weights, planes, strict=True)]
     return jnp.moveaxis(collapse(merged), 0, -1)
 
 
@@ -149,7 +150,7 @@ def merge_features(
     if weights is None:
         return tuple(jnp.mean(band, axis=0) for band in bands)
     by_band = weights if isinstance(weights, tuple) else weights_of_bands(weights, bands)
-    return tuple(jnp.sum(w[..., 0] * band, axis=0) for w, band in zip(by_band, bands, strict=True))
+    return tuple(sum_of(w[..., 0] * band) for w, band in zip(by_band, bands, strict=True))
 
 
 def weights_of_bands(weights: Float[Array, "M H W 1"], like: Sequence[Float[Array, "M _ _"]]) -> BandWeights:

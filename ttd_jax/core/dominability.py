@@ -14,6 +14,7 @@ from ttd_jax.core.losses import reconstruction_loss
 from ttd_jax.core.model import FusionModel, Variables, check_image
 from ttd_jax.core.scoring import Scoring, smoothing_radius
 from ttd_jax.ops.filters import gaussian_kernel, local_mean
+from ttd_jax.ops.sources import softmax, total
 from ttd_jax.options import Component, Form, Space
 
 LOSS_FLOOR = 1 / 255
@@ -204,8 +205,8 @@ def weights_from_scores(score: Float[Array, "M H W"], weighting: Scoring) -> Flo
     if weighting.normalization == "none":
         return score
     if weighting.normalization == "proportional":
-        return score / jnp.sum(score, axis=0, keepdims=True)
-    return jax.nn.softmax(-score if weighting.correlation == "positive" else score, axis=0)
+        return score / total(score)
+    return softmax(-score if weighting.correlation == "positive" else score)
 
 
 def smooth_losses(losses: Float[Array, "M H W"], sigma: float) -> Float[Array, "M H W"]:

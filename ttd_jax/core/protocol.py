@@ -64,6 +64,11 @@ class Weighting(Protocol):
     surveys: bool = False
     """Whether the weights at a pixel depend on sums over the whole image, which ``survey`` makes."""
 
+    @property
+    def checks_losses(self) -> bool:
+        """Whether ``check_losses`` may find anything; then losses are computed where only the image is wanted, too."""
+        return True
+
     def weigh(
         self,
         model: FusionModel,
@@ -149,7 +154,18 @@ class Weighting(Protocol):
         return {"weighting": type(self).__name__, **options, **plain_found(found)}
 
 
-_MEMBERS = ("surveys", "weigh", "survey", "reach", "complete", "adapt", "check", "check_losses", "describe")
+_MEMBERS = (
+    "surveys",
+    "checks_losses",
+    "weigh",
+    "survey",
+    "reach",
+    "complete",
+    "adapt",
+    "check",
+    "check_losses",
+    "describe",
+)
 
 
 def check_weighting(weighting: Any) -> None:

@@ -103,6 +103,11 @@ class LossWeighting(Scoring, Weighting):
     def _by_band(self) -> bool:
         return self.bands is not OPEN and self.bands != 1
 
+    @property
+    def checks_losses(self) -> bool:
+        """Losses of a function of the user's."""
+        return callable(self.loss)
+
     def check_losses(self, losses: np.ndarray) -> None:
         """Refuses losses of a function of the user's that are not numbers.
 

@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float
 from ttd_jax.errors import InputError
 from ttd_jax.ops.color import split_luma
 from ttd_jax.ops.pyramid import smooth
+from ttd_jax.ops.sources import total
 from ttd_jax.options import Color, choices
 
 COLOR_RULES = {
@@ -91,9 +92,9 @@ def merge_chroma(
         return jnp.zeros((*stack.shape[1:3], 2), stack.dtype)
     shares = jnp.ones(stack.shape[:3]) if shares is None else shares + _LEAST_WEIGHT
     shares = shares * colored[:, jnp.newaxis, jnp.newaxis].astype(stack.dtype)
-    total = jnp.sum(shares, axis=0)
-    shares = shares / jnp.where(total == 0, 1, total)
-    return split_luma(jnp.sum(shares[..., jnp.newaxis] * stack, axis=0))[1]
+    whole = total(shares)
+    shares = shares / jnp.where(whole == 0, 1, whole)
+    return split_luma(total(shares[..., jnp.newaxis] * stack))[1]
 
 
 def shares_of_color(

@@ -32,6 +32,7 @@ def fuse_pixels(
     colored: Bool[Array, " M"],
     *,
     rule: str,
+    image_only: bool = False,
 ) -> Fused:
     """Fuses one stack.
 
@@ -42,10 +43,22 @@ def fuse_pixels(
         stack: Sources, the reference first.
         colored: Which sources have colour; their chroma is merged by the rule "luma".
         rule: A key of ``COLOR_RULES``, or ``RAW_RULE``.
+        image_only: Leave everything else out, so that it is not computed; but for losses that the weighting checks.
 
     Returns:
         The image in [0, 1], ``(H, W)`` or ``(H, W, 3)``, and components of one or three channels likewise.
     """
+    fused = _fuse_pixels(model, variables, weighting, stack, colored, rule)
+    if not image_only:
+        return fused
+    return fused._replace(
+        weights=None, components=None, bands=None, losses=fused.losses if weighting.checks_losses else None
+    )
+
+
+def _fuse_pixels(
+    model: FusionModel, variables: Variables, weighting: Weighting, stack: Array, colored: Array, rule: str
+) -> Fused:
     if rule in ("rgb", RAW_RULE):
         fused = fuse_sources(model, variables, weighting, stack)
         image = jnp.clip(fused.image, 0, 1)
@@ -72,6 +85,7 @@ def fuse_pixels_batch(
     colored: Any,
     *,
     rule: str,
+    image_only: bool = False,
     mesh: Mesh | None = None,
 ) -> Fused:
     """``fuse_pixels`` of every stack in turn, in bounded memory; results have a leading axis N.
@@ -85,11 +99,13 @@ def fuse_pixels_batch(
         stacks: N sets of sources.
         colored: Which sources have colour.
         rule: The rule for colour.
+        image_only: Leave everything else out.
         mesh: The devices; None for one.
     """
 
     def in_turn(variables: Variables, weighting: Weighting, stacks: Array, colored: Any) -> Fused:
-        return jax.lax.map(lambda stack: fuse_pixels(model, variables, weighting, stack, colored, rule=rule), stacks)
+        one = partial(fuse_pixels, model, variables, weighting, rule=rule, image_only=image_only)
+        return jax.lax.map(lambda stack: one(stack, colored), stacks)
 
     if mesh is not None:
         whole, shares = PartitionSpec(), PartitionSpec(*mesh.axis_names)

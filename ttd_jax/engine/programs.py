@@ -1,7 +1,9 @@
 """Compiled programs and where they run: memory checked first, batches over devices, large images in windows."""
 
+import os
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -14,6 +16,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ttd_jax.core.fusion import Fused
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighting
+from ttd_jax.engine import stored
 from ttd_jax.engine.memory import check_memory
 from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
 from ttd_jax.engine.recent import Recent
@@ -36,6 +39,8 @@ class Programs:
         weighting: A complete weighting; its numbers are traced as float32.
         name: What messages call the network.
         tile: Side of the windows in which images that are larger are fused; None for whole images.
+        image_only: Compute nothing but the image, and losses that the weighting wants to check.
+        folder: Where programs are kept for other processes; None for nowhere.
 
     Attributes:
         weighting: The weighting, as programs take it.
@@ -53,7 +58,10 @@ class Programs:
         *,
         name: str,
         tile: int | None = None,
+        image_only: bool = False,
+        folder: str | os.PathLike[str] | None = None,
     ):
+        self._image_only, self._folder = image_only, None if folder is None else Path(folder)
         self._model, self._variables, self.weighting = model, variables, _traceable(weighting)
         self._name, self._tile, self._reach = name, tile, weighting.reach(model)
         if tile is not None and (self._reach is None or weighting.surveys):
@@ -72,13 +80,27 @@ class Programs:
         return self._program(self._variables, stack, colored, rule, None)
 
     def _program(self, variables: Variables, stack: Any, colored: np.ndarray, rule: str, mesh: Mesh | None) -> Any:
-        key = self._model, stack.shape, rule, mesh
+        key = self._model, stack.shape, rule, mesh, self._image_only
 
         def make() -> _Program:
+            arguments = variables, self.weighting, stack, colored
             function = shared_function(*key)
             if self.outlive is not None:
                 self.outlive.get(key, lambda: function)
-            return _Program(function, function.lower(variables, self.weighting, stack, colored).compile())
+            folder = self._folder
+            kept = stored.key_of(self._model, arguments, *key[2:]) if folder and mesh is None else None
+            if folder is None or kept is None:
+                return _Program(function, function.lower(*arguments).compile())
+
+            def compiled() -> Any:
+                with stored.fresh() as was_fresh:
+                    program = function.lower(*arguments).compile()
+                if was_fresh():
+                    stored.keep(folder, kept, program)
+                return program
+
+            found = stored.load(folder, kept)
+            return _Program(function, compiled() if found is None else stored.Kept(found, compiled))
 
         return self._compiled.get(key, make).compiled
 
@@ -89,9 +111,22 @@ class Programs:
 
     def with_weighting(self, weighting: Weighting) -> "Programs":
         """The same network in the same windows, by another weighting."""
-        others = Programs(self._model, self._variables, weighting, name=self._name, tile=self._tile)
+        others = Programs(
+            self._model,
+            self._variables,
+            weighting,
+            name=self._name,
+            tile=self._tile,
+            image_only=self._image_only,
+            folder=self._folder,
+        )
         others.outlive = self.outlive
         return others
+
+    def prepare(self, stack: Stack) -> None:
+        """Gets the program of a stack, which ``run`` would do first; that of a batch over devices waits for it."""
+        if not stack.batch:
+            self.compile(stack.pixels.shape, stack.program)
 
     def run(self, stack: Stack) -> Fused:
         """Starts the fusion of a stack, of one set or of many; its arrays may still be being computed.
@@ -151,7 +186,9 @@ _functions: WeakValueDictionary[Any, Function] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh: Mesh | None) -> Any:
+def shared_function(
+    model: FusionModel, shape: tuple[int, ...], rule: str, mesh: Mesh | None, image_only: bool = False
+) -> Any:
     """The jitted fusion of stacks of one shape, (M, H, W, C) or (N, M, H, W, C); the same one while somebody has it.
 
     One function for all shapes would be simpler, but jax keeps what it compiles as long as the function lives.
@@ -161,15 +198,17 @@ def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh:
         shape: Of the stacks.
         rule: The rule for colour.
         mesh: The devices that share a batch; None for one.
+        image_only: Leave everything else out of the result.
     """
+    options: dict[str, Any] = {"rule": rule, "image_only": image_only}
 
     def fuse(variables: Variables, weighting: Weighting, stack: Array, colored: Any) -> Fused:
         if len(shape) == 4:
-            return fuse_pixels(model, variables, weighting, stack, colored, rule=rule)
-        return fuse_pixels_batch(model, variables, weighting, stack, colored, rule=rule, mesh=mesh)
+            return fuse_pixels(model, variables, weighting, stack, colored, **options)
+        return fuse_pixels_batch(model, variables, weighting, stack, colored, **options, mesh=mesh)
 
     with _lock:
-        return _functions.setdefault((model, shape, rule, mesh), jax.jit(fuse))
+        return _functions.setdefault((model, shape, rule, mesh, image_only), jax.jit(fuse))
 
 
 def fuse_in_windows(run: Any, stack: np.ndarray, window: tuple[int, ...], halo: int) -> Fused:

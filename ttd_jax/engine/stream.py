@@ -20,12 +20,14 @@ class Job:
         stack: What was read.
         read: Seconds that took.
         launched: When it was launched, by the clock that never goes back.
+        prepared: Seconds that getting a program took: compiling it, reading it from a folder, or nothing.
         fused: What is being computed, once launched.
     """
 
     stack: Stack
     read: float
     launched: float = 0.0
+    prepared: float = 0.0
     fused: Any = None
 
 

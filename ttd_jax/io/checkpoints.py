@@ -128,19 +128,19 @@ def _check_fields(manifest: dict[str, Any]) -> None:
                 raise TypeError(f"option {shown(option)} is larger than {_LARGEST_OPTION}")
 
 
-def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any]) -> dict[str, Any]:
+def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The variables of a checkpoint folder, checked against the tree the backbone expects.
 
     Args:
         path: Checkpoint folder.
-        abstract: The backbone's variables as shapes and dtypes.
+        abstract: The backbone's variables as shapes and dtypes; None takes what the folder holds, which must then be
+            one that can be trusted, since it says how much is read.
 
     Raises:
         CheckpointError: The arrays cannot be read, do not match the manifest's hash, or differ from ``abstract``;
             every missing, unexpected and mis-shaped entry is listed.
     """
     folder = Path(path) / _VARIABLES
-    expected = flatten(abstract)
     try:
         _check_files(folder)
         store = tensorstore.KvStore.open(_stored(folder)).result()
@@ -152,13 +152,14 @@ def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any]) ->
     except Exception as error:  # tensorstore raises many kinds
         reason = shown(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
         raise CheckpointError(f"the arrays of checkpoint {path} cannot be read ({reason}): convert it again") from None
+    abstract = _nested(found) if abstract is None else abstract
     problems = tree_differences(found, abstract)
     if problems:
         more = f"; and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
         shortened = "; ".join(map(shown, problems[:_MOST_PROBLEMS])) + more
         raise CheckpointError(f"checkpoint {path} does not fit its backbone: {shortened}")
     try:
-        pending = [arrays[name].read() for name in expected]
+        pending = [arrays[name].read() for name in flatten(abstract)]
         leaves = [np.asarray(one.result()) for one in pending]
     except Exception as error:
         reason = shown(str(error).strip().splitlines()[0]) if str(error).strip() else type(error).__name__
@@ -167,6 +168,18 @@ def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any]) ->
     if fingerprint(variables) != read_manifest(path)["sha256"]:
         raise CheckpointError(f"the arrays of checkpoint {path} differ from its manifest: convert it again")
     return variables
+
+
+def _nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """The tree of these leaves by their paths: what ``flatten`` undoes."""
+    tree: dict[str, Any] = {}
+    for path, leaf in leaves.items():
+        *parents, name = path.split("/")
+        place = tree
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = leaf
+    return tree
 
 
 def _check_files(folder: Path) -> None:

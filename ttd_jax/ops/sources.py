@@ -1,0 +1,39 @@
+"""Sums and softmax over the sources, the leading axis, source by source.
+
+There are few of them. XLA makes a reduction over a leading axis a loop of its own on CPU, on one core, with what it
+sums stored before; a sum of terms becomes part of the loops around it.
+"""
+
+import operator
+from functools import reduce
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+_MOST = 16  # terms; a program grows with them
+
+
+def total(x: Float[Array, "M ..."]) -> Float[Array, "..."]:
+    """The sum over the sources.
+
+    Example:
+        >>> total(jnp.array([[1.0, 2.0], [3.0, 5.0]])).tolist()
+        [4.0, 7.0]
+    """
+    return reduce(operator.add, list(x)) if len(x) <= _MOST else jnp.sum(x, axis=0)
+
+
+def softmax(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
+    """Shares of the sources, by the exponential.
+
+    Example:
+        >>> softmax(jnp.array([[0.0], [0.0]])).tolist()
+        [[0.5], [0.5]]
+    """
+    if len(x) > _MOST:
+        return jax.nn.softmax(x, axis=0)
+    highest = jax.lax.stop_gradient(reduce(jnp.maximum, list(x)))
+    powers = [jnp.exp(one - highest) for one in x]
+    whole = reduce(operator.add, powers)
+    return jnp.stack([power / whole for power in powers])
