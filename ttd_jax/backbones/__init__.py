@@ -143,7 +143,7 @@ def load_backbone(
         raise CheckpointError(f"the manifest of checkpoint {folder} is damaged ({reason}): convert it again") from None
     model = spec.build(**{**manifest["config"], **options})
     if folder.parent == BUNDLED and not options:  # what is in the package fits, as a test makes sure
-        return Backbone(spec, model, jax.device_put(load_variables(folder)), recipes, manifest)
+        return Backbone(spec, model, jax.device_put(load_variables(folder, None)), recipes, manifest)
     try:
         abstract = spec.abstract(model)
     except Exception as error:  # whatever a network makes of options that no network has

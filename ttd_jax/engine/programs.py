@@ -186,9 +186,7 @@ _functions: WeakValueDictionary[Any, Function] = WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def shared_function(
-    model: FusionModel, shape: tuple[int, ...], rule: str, mesh: Mesh | None, image_only: bool = False
-) -> Any:
+def shared_function(model: FusionModel, shape: tuple[int, ...], rule: str, mesh: Mesh | None, image_only: bool) -> Any:
     """The jitted fusion of stacks of one shape, (M, H, W, C) or (N, M, H, W, C); the same one while somebody has it.
 
     One function for all shapes would be simpler, but jax keeps what it compiles as long as the function lives.

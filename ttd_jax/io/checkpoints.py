@@ -128,7 +128,7 @@ def _check_fields(manifest: dict[str, Any]) -> None:
                 raise TypeError(f"option {shown(option)} is larger than {_LARGEST_OPTION}")
 
 
-def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def load_variables(path: str | os.PathLike[str], abstract: Mapping[str, Any] | None) -> dict[str, Any]:
     """The variables of a checkpoint folder, checked against the tree the backbone expects.
 
     Args:
