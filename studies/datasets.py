@@ -63,7 +63,7 @@ def find_pairs(data: Path, name: str) -> list[Pair]:
         for layout in dataset.layouts:
             folders = [_inside(base, path) for path in layout]
             if None not in folders:
-                return [(a, b) for a, b in match_stems([f for f in folders if f]).complete.values()]
+                return [(Path(a), Path(b)) for a, b in match_stems([f for f in folders if f]).complete.values()]
         if dataset.suffixes:
             first, second = dataset.suffixes
             found = sorted(path for path in base.rglob("*") if path.stem.endswith(first))

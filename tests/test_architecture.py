@@ -38,11 +38,15 @@ MAY_IMPORT = {
     "comparison": {"io", "metrics", "ops", "root", "text"},
     "text": set(),
     "stacks": {"inputs"},
+    "device": {"options"},
+    "distributed": {"api", "backbones", "device", "io", "options", "result", "root"},
     "cli": {
         "align",
         "api",
         "backbones",
         "comparison",
+        "device",
+        "distributed",
         "export",
         "figures",
         "inputs",
@@ -50,6 +54,7 @@ MAY_IMPORT = {
         "metrics",
         "ops",
         "options",
+        "result",
         "serve",
         "stacks",
         "text",
@@ -60,10 +65,12 @@ MAY_IMPORT = {
     "root": {"api", "backbones", "cli", "core", "export", "figures", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
+IN_WORKERS = [PACKAGE / "distributed" / f"{name}.py" for name in ("__init__", "cluster", "ledger", "run", "worker")]
 CHECKPOINTS = PACKAGE / "io" / "checkpoints.py"  # the one file of io that needs jax
 WITHOUT_JAX = {
     "align",
     "cli",
+    "device",
     "errors",
     "figures",
     "inputs",
@@ -144,7 +151,7 @@ def test_imports_point_one_way():
 def test_jax_is_imported_where_it_is_needed():
     light = [path for path in MODULES if part(path) in WITHOUT_JAX and path != CHECKPOINTS]
     without = [PACKAGE / name for name in ("ops/pixels.py", "serve/limits.py", "serve/run.py", "serve/wanted.py")]
-    for path in [*light, *without]:
+    for path in [*light, *IN_WORKERS, *without]:
         assert not top_level(imports(path, at_once=True)) & {"jax", "jaxlib", "flax", "orbax"}, path
 
 

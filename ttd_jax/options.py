@@ -11,6 +11,7 @@ Align: TypeAlias = Literal["auto", "translation", "euclidean", "affine", "homogr
 Frame: TypeAlias = Literal["crop", "keep"]
 OnError: TypeAlias = Literal["raise", "yield"]
 ExportFormat: TypeAlias = Literal["stablehlo", "onnx"]
+Device: TypeAlias = Literal["auto", "cpu", "gpu", "tpu"]
 Platform: TypeAlias = Literal["cpu", "cuda", "rocm", "tpu"]
 
 ReconstructionLoss: TypeAlias = Literal["mse", "l1"]

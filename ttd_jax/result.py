@@ -1,14 +1,16 @@
 """What :func:`ttd_jax.fuse` returns."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from ttd_jax.errors import InputError
 from ttd_jax.io.images import write_image
 from ttd_jax.io.metadata import Metadata
+from ttd_jax.io.storage import Place
 
 
 @dataclass(frozen=True)
@@ -62,3 +64,36 @@ class FusionResult:
             InputError: The file exists, or cannot be written there.
         """
         write_image(path, self.image, metadata=self.metadata, overwrite=overwrite, quality=quality)
+
+
+def write_files(
+    result: FusionResult,
+    plain: FusionResult | None,
+    outputs: Sequence[Place | None],
+    *,
+    overwrite: bool,
+    quality: int | None = None,
+) -> dict[str, Any]:
+    """Writes the files of one set, the image last; returns the report with the image's name.
+
+    Args:
+        result: The fusion.
+        plain: The static fusion, if that is wanted.
+        outputs: Files of the image, the weights and the static image; None for those that are not wanted.
+        overwrite: Replace existing files.
+        quality: Of JPEG and WebP.
+
+    Raises:
+        InputError: Something cannot be written, or there are no weights.
+    """
+    output, weights_output, static_output = outputs
+    assert output is not None
+    if weights_output:
+        if result.weights is None:
+            raise InputError("a maximum has no weights to save: leave --save-weights out, or use --weighting loss")
+        maps = np.rint(np.concatenate(list(result.weights), axis=1) * 65535).astype(np.uint16)
+        write_image(weights_output, maps, overwrite=overwrite)
+    if static_output and plain is not None:
+        plain.save(static_output, overwrite=overwrite, quality=quality)
+    result.save(output, overwrite=overwrite, quality=quality)
+    return {"output": str(output), **result.report}

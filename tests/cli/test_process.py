@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import ttd_jax
-from ttd_jax.cli.runtime import compile_cache_folder
+from ttd_jax.device import compile_cache_folder
 from ttd_jax.io.images import write_image
 
 COMMAND = [sys.executable, "-m", "ttd_jax"]
@@ -144,13 +144,13 @@ def test_a_damaged_cache_is_no_error_and_mended(cached, damage):
 
 
 def test_other_warnings_are_shown(tmp_path, monkeypatch):
-    from ttd_jax.cli import runtime
+    from ttd_jax import device
 
     shown = []
     monkeypatch.setattr(warnings, "showwarning", lambda message, *_: shown.append(str(message)))
     with warnings.catch_warnings():
         warnings.simplefilter("always")
-        runtime._drop_what_cannot_be_read(tmp_path)
+        device._drop_what_cannot_be_read(tmp_path)
         (tmp_path / "jit_a-1-cache").touch()
         warnings.warn("something else", stacklevel=1)
         warnings.warn("Error writing persistent compilation cache entry for 'jit_a': full", stacklevel=1)

@@ -4,17 +4,17 @@ import argparse
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from ttd_jax.cli import cluster
 from ttd_jax.cli.kinds import refuse_given
 from ttd_jax.cli.progress import followed
 from ttd_jax.errors import InputError
 
 _MOST_NOTES = 10
-_TIFF = (".tif", ".tiff")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--suffix", metavar=".EXT", help="ending of the results (default: .tif for TIFF, else .png)")
     group.add_argument("--failures", metavar="FILE", help="also write what failed, as a list for --manifest")
     group.add_argument("--workers", type=int, default=1, metavar="N", help="threads that read files (default: 1)")
+    cluster.add_arguments(parser)
 
 
 def refuse_arguments(options: argparse.Namespace) -> None:
@@ -41,21 +42,25 @@ def refuse_arguments(options: argparse.Namespace) -> None:
     Raises:
         InputError: One was given.
     """
-    given = {"--recursive": options.recursive, "--suffix": options.suffix, "--failures": options.failures}
+    given = {
+        "--recursive": options.recursive,
+        "--suffix": options.suffix,
+        "--failures": options.failures,
+        "--ray": options.ray is not None,
+    }
     refuse_given(given, "is for folders, --pair and --manifest; the sources are files")
 
 
-def run_folders(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
+def run_folders(options: argparse.Namespace, sources: Any, paths: Sequence[Any]) -> int:
     """Fuses every set of files with equal names; returns the exit code.
 
     Raises:
         InputError: The folders hold no sets, or options contradict each other.
     """
-    from ttd_jax.cli.fuse import real
     from ttd_jax.io.folders import match_stems
+    from ttd_jax.io.outputs import refuse_twice
 
-    if twice := next((path for path in paths if list(map(real, paths)).count(real(path)) > 1), None):
-        raise InputError(f"the folder {twice} comes twice: every image would be fused with itself")
+    refuse_twice(paths)
     sets = match_stems(paths, recursive=options.recursive)
     return _run(options, list(sources) if isinstance(sources, dict) else None, sets, paths)
 
@@ -83,61 +88,67 @@ def run_lists(options: argparse.Namespace) -> int:
     return _run(options, list(patterns) if isinstance(patterns, dict) else None, match_patterns(texts), [])
 
 
-def _run(options: argparse.Namespace, roles: Sequence[str] | None, sets: Any, paths: list[Path]) -> int:
-    from ttd_jax.cli.fuse import make_fusers, tell, write
-    from ttd_jax.io.atomic import remove_leavings
+def _run(options: argparse.Namespace, roles: Sequence[str] | None, sets: Any, sources: Sequence[Any]) -> int:
+    from ttd_jax.cli.fuse import tell
+    from ttd_jax.io.atomic import check_output
+    from ttd_jax.io.outputs import check_folders, plan
+    from ttd_jax.io.storage import Address, place
 
     if options.overwrite and options.skip_existing:
         raise InputError("--overwrite does all sets again, --skip-existing only those that are not there: choose one")
-    folders = _check_folders(options, paths)
-    fuser, static = make_fusers(options)
-    for folder in filter(None, folders):
-        folder.mkdir(exist_ok=True)
-        remove_leavings(folder)
-    failures = {name: f"missing in {', '.join(map(str, lacking))}" for name, lacking in sets.incomplete.items()}
-    wanted: dict[str, tuple[Any, list[Path | None]]] = {}
-    for name, files in sets.complete.items():
-        suffix = options.suffix or (".tif" if files[0].suffix.lower() in _TIFF else ".png")
-        endings = suffix, suffix if suffix in _TIFF else ".png", suffix  # weights have 16 bits
-        outputs = [f and f / f"{name}{ending}" for f, ending in zip(folders, endings, strict=True)]
-        lacking = [str(path) for path in outputs if path is not None and not path.exists()]
-        assert outputs[0] is not None
-        if options.overwrite or not outputs[0].exists() or (lacking and options.skip_existing):
-            wanted[name] = dict(zip(roles, files, strict=True)) if roles else files, outputs
-        elif lacking:  # the image is written last
-            failures[name] = f"{outputs[0]} exists already without {', '.join(lacking)}: pass --overwrite"
-    kept = len(sets.complete) + len(sets.incomplete) - len(failures) - len(wanted)
-    for folder in {path.parent for _, outputs in wanted.values() for path in outputs if path is not None}:
-        folder.mkdir(parents=True, exist_ok=True)
-    notes: Counter[str] = Counter()
-    done = 0
-    stream = fuser.stream((one for one, _ in wanted.values()), errors="yield", workers=options.workers)
-    with closing(stream) as results:
-        pairs = zip(wanted.items(), results, strict=False)  # the shorter one ends the other
-        for (name, (one, outputs)), result in followed(pairs, len(wanted), "fusing"):
-            try:
-                if isinstance(result, Exception):
-                    raise result
-                report = write(result, static and static(one), outputs, overwrite=True, quality=options.quality)
-            except (InputError, OSError) as error:
-                failures[name] = str(error)
+    folders = [place(name) if name else None for name in (options.output, options.save_weights, options.save_static)]
+    if options.ray is None and (remote := next((one for one in folders if isinstance(one, Address)), None)):
+        raise InputError(f"{remote} is on other storage: add --ray, or name a folder here")
+    check_folders(folders, sources, suffix=options.suffix, quality=options.quality)
+    if options.failures:
+        check_output(options.failures, overwrite=True)
+    planned = plan(sets, folders, suffix=options.suffix, overwrite=options.overwrite, complete=options.skip_existing)
+    outcomes = (_fuse_here if options.ray is None else cluster.fuse_there)(options, roles, folders, planned)
+    failures, notes, done = planned.failures, Counter[str](), 0
+    with closing(outcomes):
+        for name, outcome in followed(outcomes, len(planned.wanted), "fusing"):
+            if isinstance(outcome, str):
+                failures[name] = outcome
                 continue
             done += 1
-            notes.update(report["remarks"])
+            notes.update(outcome["remarks"])
             if options.json:
-                tell(report, True)
+                tell(outcome, True)
     _tell_notes(notes)
     for name, reason in failures.items():
         print(f"ttd-jax: failed: {name}: {reason}", file=sys.stderr)
     if options.failures:
         _write_failures(Path(options.failures), failures, sets, roles)
-    if kept and options.skip_existing:
+    if (kept := len(planned.kept)) and options.skip_existing:
         print(f"ttd-jax: note: {kept} already there", file=sys.stderr)
     elif kept:
         print(f"ttd-jax: note: {kept} existed already and were kept: --overwrite replaces them", file=sys.stderr)
     if not options.json:
         print(f"{options.output}: {done} fused, {len(failures)} failed")
     return 1 if failures else 0
+
+
+def _fuse_here(
+    options: argparse.Namespace, roles: Sequence[str] | None, folders: Sequence[Any], planned: Any
+) -> Generator[tuple[str, Any], None, None]:
+    """Name, and the report or why not, of every set, in this process."""
+    from ttd_jax.cli.fuse import make_fusers
+    from ttd_jax.io.outputs import make_folders
+    from ttd_jax.result import write_files
+
+    fuser, static = make_fusers(options)
+    make_folders(folders, planned)
+    sets = [(dict(zip(roles, files, strict=True)) if roles else files, o) for files, o in planned.wanted.values()]
+    stream = fuser.stream((one for one, _ in sets), errors="yield", workers=options.workers)
+    with closing(stream) as results:
+        for name, (one, outputs), result in zip(planned.wanted, sets, results, strict=False):
+            try:
+                if isinstance(result, Exception):
+                    raise result
+                plain = static and static(one)
+                yield name, write_files(result, plain, outputs, overwrite=True, quality=options.quality)
+            except (InputError, OSError) as error:
+                yield name, str(error)
 
 
 def _tell_notes(notes: Counter[str]) -> None:
@@ -150,34 +161,12 @@ def _tell_notes(notes: Counter[str]) -> None:
 def _write_failures(path: Path, failures: dict[str, str], sets: Any, roles: Sequence[str] | None) -> None:
     """JSON lines: name, error, and the files of a set where it has all."""
     from ttd_jax.io.atomic import atomic_file
+    from ttd_jax.io.storage import absolute
 
     lines = []
     for name, reason in failures.items():
         files = sets.complete.get(name, [])
         named = zip(roles or [f"source {i + 1}" for i in range(len(files))], files, strict=False)
-        lines.append(json.dumps({"name": name, **{role: str(f.absolute()) for role, f in named}, "error": reason}))
+        lines.append(json.dumps({"name": name, **{role: absolute(f) for role, f in named}, "error": reason}))
     with atomic_file(path, overwrite=True) as temporary:
         temporary.write_text("".join(f"{line}\n" for line in lines))
-
-
-def _check_folders(options: argparse.Namespace, paths: list[Path]) -> list[Path | None]:
-    """The three output folders; each exists or can be made."""
-    from ttd_jax.cli.fuse import refuse_clashes
-    from ttd_jax.io.atomic import check_output
-    from ttd_jax.io.images import check_writable
-
-    suffix = options.suffix or ".png"
-    if not suffix.startswith("."):
-        raise InputError(f"--suffix is an ending such as .jpg; got {suffix}")
-    check_writable(f"any{suffix}", quality=options.quality)
-    folders = [Path(name) if name else None for name in (options.output, options.save_weights, options.save_static)]
-    for folder in filter(None, folders):
-        check_output(folder, overwrite=True)
-        if folder.exists() and not folder.is_dir():
-            raise InputError(f"output {folder} is a file: name a folder, since the sources are folders")
-        if folder.is_dir():
-            check_output(folder / "any", overwrite=True)
-    if options.failures:
-        check_output(options.failures, overwrite=True)
-    refuse_clashes(folders, paths)
-    return folders

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ttd_jax.cli import folders, runtime, stack, timings, video, volumes
+from ttd_jax.cli import cluster, folders, runtime, stack, timings, video, volumes
 from ttd_jax.cli.pace import expected_seconds, remember_pace
 from ttd_jax.cli.progress import awaited
 from ttd_jax.cli.words import result_line
@@ -79,6 +79,7 @@ def add_sources(parser: argparse.ArgumentParser, *, optional: bool = False) -> N
 def run(options: argparse.Namespace) -> int:
     """Fuses; returns the exit code."""
     runtime.check_fusion_arguments(options)
+    cluster.refuse_arguments(options)
     if options.pair or options.manifest:
         video.refuse_arguments(options)
         return folders.run_lists(options)
@@ -91,6 +92,10 @@ def run(options: argparse.Namespace) -> int:
     stack.refuse_arguments(options)
     sources = parse_sources(options.sources)
     paths = list(sources.values()) if isinstance(sources, dict) else sources
+    if options.ray is not None:
+        volumes.refuse_arguments(options)
+        video.refuse_arguments(options)
+        return folders.run_folders(options, sources, paths)
     if len(paths) > 1 and volumes.are_volumes(paths):
         folders.refuse_arguments(options)
         video.refuse_arguments(options)
@@ -113,18 +118,20 @@ def run(options: argparse.Namespace) -> int:
     return _run_files(options, sources, paths)
 
 
-def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
-    """Paths, by role if roles are given.
+def parse_sources(arguments: list[str]) -> dict[str, Any] | list[Any]:
+    """Paths, or addresses on other storage, by role if roles are given.
 
     Raises:
         InputError: Some have a role and some have none, or a role comes twice.
     """
+    from ttd_jax.io.storage import place
+
     matches = [
         None if os.path.lexists(a.partition("\0")[0]) else re.fullmatch(r"([A-Za-z]\w*)=(.+)", a) for a in arguments
     ]
     if not any(matches):
-        return [Path(argument) for argument in arguments]
-    roles = {m[1]: Path(m[2]) for m in matches if m}
+        return [place(argument) for argument in arguments]
+    roles = {m[1]: place(m[2]) for m in matches if m}
     if None in matches:
         raise InputError(f"give every source a role or none; {arguments[matches.index(None)]} has none")
     if len(roles) < len(arguments):
@@ -135,6 +142,7 @@ def parse_sources(arguments: list[str]) -> dict[str, Path] | list[Path]:
 def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     timings.step("start")
     from ttd_jax.inputs import check_sources
+    from ttd_jax.result import write_files
 
     timings.step("imports")
     outputs = check_files([options.output, options.save_weights, options.save_static], paths, quality=options.quality)
@@ -147,7 +155,7 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     timings.step("network")
     result, plain = _fused(fuser, checked, options), static and static(checked)
     timings.step("fuse")
-    report = write(result, plain, outputs, overwrite=options.overwrite, quality=options.quality)
+    report = write_files(result, plain, outputs, overwrite=options.overwrite, quality=options.quality)
     timings.step("write")
     if options.timings:
         report["timeline"] = timings.timeline(compiled=report["seconds"]["program"])
@@ -184,38 +192,7 @@ def make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
     return fuser, runtime.make_fuser(options, **plain)
 
 
-def write(
-    result: Any, plain: Any, outputs: list[Path | None], *, overwrite: bool, quality: int | None
-) -> dict[str, Any]:
-    """Writes the files of one set; returns the report with the output's name.
-
-    Args:
-        result: The fusion.
-        plain: The static fusion, if that is wanted.
-        outputs: Files of the image, the weights and the static image; None for those that are not wanted.
-        overwrite: Replace existing files.
-        quality: Of JPEG and WebP.
-
-    Raises:
-        InputError: Something cannot be written, or there are no weights.
-    """
-    import numpy as np
-
-    from ttd_jax.io.images import write_image
-
-    output, weights_output, static_output = outputs
-    if weights_output and result.weights is None:
-        raise InputError("a maximum has no weights to save: leave --save-weights out, or use --weighting loss")
-    if weights_output:
-        maps = np.rint(np.concatenate(list(result.weights), axis=1) * 65535).astype(np.uint16)
-        write_image(weights_output, maps, overwrite=overwrite)
-    if static_output and plain is not None:
-        plain.save(static_output, overwrite=overwrite, quality=quality)
-    result.save(output, overwrite=overwrite, quality=quality)
-    return {"output": str(output), **result.report}
-
-
-def check_files(names: list[str | None], paths: list[Path], *, quality: int | None = None) -> list[Path | None]:
+def check_files(names: list[str | None], paths: list[Any], *, quality: int | None = None) -> list[Any]:
     """Output files, those that are asked for, checked before anything is computed.
 
     Raises:
@@ -223,34 +200,19 @@ def check_files(names: list[str | None], paths: list[Path], *, quality: int | No
     """
     from ttd_jax.io.atomic import check_output
     from ttd_jax.io.images import check_writable
+    from ttd_jax.io.outputs import refuse_clashes
+    from ttd_jax.io.storage import place
 
-    outputs = [Path(name) if name else None for name in names]
+    outputs: list[Any] = [place(name) if name else None for name in names]
     for path in filter(None, outputs):
         if os.path.isdir(path):
             raise InputError(f"output {path} is a folder: name a file, since the sources are files")
-        check_output(check_writable(path), overwrite=True)
+        if isinstance(check_writable(path), Path):
+            check_output(path, overwrite=True)
     if quality is not None and outputs[0] is not None:
         check_writable(outputs[0], quality=quality)
     refuse_clashes(outputs, paths)
     return outputs
-
-
-def refuse_clashes(outputs: list[Path | None], paths: list[Path]) -> None:
-    """Refuses outputs that are a source or another output.
-
-    Raises:
-        InputError: One is.
-    """
-    taken = {real(path) for path in paths}
-    for output in filter(None, outputs):
-        if real(output) in taken:
-            raise InputError(f"output {output} is also a source or another output: choose another name")
-        taken.add(real(output))
-
-
-def real(path: Path) -> str:
-    """The file or folder that is meant, through links; of a link to itself, that link."""
-    return os.path.realpath(str(path).partition("\0")[0])
 
 
 def refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
@@ -261,8 +223,9 @@ def refuse_existing(outputs: list[Path | None], overwrite: bool) -> None:
     """
     from ttd_jax.io.atomic import check_output
 
-    for output in filter(None, outputs):
-        check_output(output, overwrite=overwrite)
+    for output in outputs:
+        if isinstance(output, Path):  # of others it is asked when they are written
+            check_output(output, overwrite=overwrite)
 
 
 def tell(report: dict[str, Any], as_json: bool) -> None:

@@ -1,25 +1,18 @@
-"""What a subcommand sets up before it imports jax: the device and the compile cache."""
+"""What a subcommand's options of the fusion, of reading and of the device mean."""
 
 import argparse
 import os
 import re
-import stat
-import sys
-import warnings
-from pathlib import Path
 from typing import Any
 
 from ttd_jax.errors import InputError
-from ttd_jax.options import Align, Color, Frame, Precision, WeightingName, choices
-
-_PLATFORMS = {"cpu": "cpu", "gpu": "cuda", "tpu": "tpu"}
-_EXTRAS = {"gpu": "cuda12", "tpu": "tpu"}
+from ttd_jax.options import Align, Color, Device, Frame, Precision, WeightingName, choices
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options that every computing subcommand has."""
     parser.add_argument(
-        "--device", choices=("auto", *_PLATFORMS), default="auto", help="where to compute (default: the best there is)"
+        "--device", choices=choices(Device), default="auto", help="where to compute (default: the best there is)"
     )
     parser.add_argument(
         "--no-compile-cache",
@@ -149,7 +142,14 @@ def check_fusion_arguments(options: argparse.Namespace) -> None:
 
 def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
     """The fuser that the options mean; some of its arguments may be settled otherwise."""
-    from ttd_jax import Fuser, GradientWeighting, load_backbone
+    from ttd_jax import Fuser
+
+    return Fuser(**fuser_arguments(options, **settled))
+
+
+def fuser_arguments(options: argparse.Namespace, **settled: Any) -> dict[str, Any]:
+    """The arguments of the fuser that the options mean; some of them may be settled otherwise."""
+    from ttd_jax import GradientWeighting, load_backbone
 
     wanted = {
         "weighting": options.weighting if options.channel is None else GradientWeighting(channel=options.channel),
@@ -162,8 +162,9 @@ def make_fuser(options: argparse.Namespace, **settled: Any) -> Any:
         "align_frame": getattr(options, "align_frame", "crop"),
         "program_folder": getattr(options, "program_folder", None),
     } | settled
-    backbone = wanted.pop("backbone", None) or load_backbone(options.backbone, options.checkpoint)
-    return Fuser(backbone, **wanted)
+    if wanted.get("backbone") is None:
+        wanted["backbone"] = load_backbone(options.backbone, options.checkpoint)
+    return wanted
 
 
 def start_jax(options: argparse.Namespace) -> None:
@@ -172,77 +173,6 @@ def start_jax(options: argparse.Namespace) -> None:
     Raises:
         InputError: There is no such device.
     """
-    if options.device != "auto":
-        os.environ["JAX_PLATFORMS"] = _PLATFORMS[options.device]
-    import jax
+    from ttd_jax import device
 
-    try:
-        found = jax.default_backend()
-    except (RuntimeError, AssertionError):  # jax asserts where the plugin of a platform is not installed
-        found = None
-    if options.device == "auto" and found is None:
-        raise InputError(
-            f"jax finds no device with JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS', '')}{_devices_there_are()}: set "
-            "another, or unset it"
-        )
-    if options.device not in ("auto", found):
-        extra = _EXTRAS.get(options.device)
-        remedy = f"install the extra for it (pip install 'ttd-jax[{extra}]') or " if extra else ""
-        raise InputError(f"no {options.device} device found{_devices_there_are()}: {remedy}leave --device out")
-    if options.compile_cache and (folder := compile_cache_folder()):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
-        _drop_what_cannot_be_read(folder)
-        options.program_folder = folder
-
-
-def _devices_there_are() -> str:
-    """What jax finds when it may look for anything, in words."""
-    import jax
-
-    platforms = jax.config.values["jax_platforms"]
-    jax.config.update("jax_platforms", None)
-    try:
-        return ", only " + ", ".join(f"{device.platform}:{device.id}" for device in jax.devices())
-    except (RuntimeError, AssertionError):
-        return ""
-    finally:
-        jax.config.update("jax_platforms", platforms)
-
-
-def _drop_what_cannot_be_read(folder: Path) -> None:
-    """Removes entries of the compile cache that jax warns of, in place of the warning: then it writes them anew.
-
-    jax keeps an entry that it cannot read (of a process that was killed while writing it, say), and would compile, and
-    warn, in every run.
-    """
-    show, about = warnings.showwarning, "Error (reading|writing) persistent compilation cache entry"
-
-    def handle(message: Any, *where: Any, **options: Any) -> None:
-        if not re.match(about, str(message)):
-            return show(message, *where, **options)
-        if found := re.match(rf"{about} for '([\w.-]+)'", str(message)):
-            for entry in folder.glob(f"{found[2]}-*"):
-                entry.unlink(missing_ok=True)
-
-    warnings.showwarning = handle
-    warnings.filterwarnings("always", message=about)
-
-
-def compile_cache_folder() -> Path | None:
-    """A folder in the user's cache that only the user can enter, since its files are run; None if there can be none."""
-    from platformdirs import user_cache_path
-
-    folder = user_cache_path("ttd-jax", appauthor=False) / "compiled"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        found = folder.stat()
-        if hasattr(os, "getuid") and found.st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to someone else")
-        if stat.S_IMODE(found.st_mode) != 0o700:
-            folder.chmod(0o700)
-        return folder
-    except OSError as error:
-        print(f"ttd-jax: no compile cache ({error}): this run compiles afresh", file=sys.stderr)
-        return None
+    options.program_folder = device.start_jax(device=options.device, compile_cache=options.compile_cache)

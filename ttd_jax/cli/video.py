@@ -158,9 +158,9 @@ def _size(size: Any) -> str:
 
 def _check_output(options: argparse.Namespace, paths: list[Path]) -> Path:
     """The result's name, checked before anything is opened."""
-    from ttd_jax.cli.fuse import real, refuse_clashes
     from ttd_jax.io.atomic import check_output
     from ttd_jax.io.images import check_writable
+    from ttd_jax.io.outputs import real, refuse_clashes
     from ttd_jax.io.sequences import files_of, is_pattern
     from ttd_jax.io.video import SUFFIXES, is_video
 

@@ -40,7 +40,10 @@ def are_volumes(paths: list[Path]) -> bool:
     from ttd_jax.io.dicom import is_dicom
     from ttd_jax.io.nifti import is_nifti
 
-    return are_all(paths, lambda path: "\0" not in str(path) and (is_nifti(path) or is_dicom(path)), "volume")
+    def is_one(path: Path) -> bool:
+        return isinstance(path, Path) and "\0" not in str(path) and (is_nifti(path) or is_dicom(path))
+
+    return are_all(paths, is_one, "volume")
 
 
 def refuse_arguments(options: argparse.Namespace) -> None:
@@ -57,11 +60,12 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     """Fuses volumes on the grid of the reference; returns the exit code."""
     import numpy as np
 
-    from ttd_jax.cli.fuse import refuse_clashes, refuse_existing
+    from ttd_jax.cli.fuse import refuse_existing
     from ttd_jax.inputs import REFERENCES
     from ttd_jax.io.atomic import check_output
     from ttd_jax.io.images import check_writable, write_image
     from ttd_jax.io.nifti import is_nifti, write_nifti
+    from ttd_jax.io.outputs import refuse_clashes
     from ttd_jax.io.volumes import onto_grid, overview
 
     unsuited = {"--save-weights": options.save_weights, "--save-static": options.save_static}

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ import numpy as np
 from ttd_jax.errors import InputError
 from ttd_jax.io.folders import match_stems
 from ttd_jax.io.images import read_image
+from ttd_jax.io.storage import Place
 from ttd_jax.metrics.evaluation import evaluate, resolve_variants
 from ttd_jax.metrics.planes import Channel, check_channel, check_image
 from ttd_jax.metrics.record import Convention
@@ -201,7 +201,7 @@ def evaluate_folders(
     )
 
 
-def _read_set(paths: Sequence[Path]) -> tuple[list[np.ndarray], list[str], set[str]]:
+def _read_set(paths: Sequence[Place]) -> tuple[list[np.ndarray], list[str], set[str]]:
     """Checked pixels of one set of files, remarks on them, and their pixel types."""
     images, remarks = [], []
     for path in paths:

@@ -9,7 +9,9 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ttd_jax.errors import InputError, shown
+from ttd_jax.io.extras import load
 from ttd_jax.io.images import formats
+from ttd_jax.io.storage import Address, Place, files_in, local_copy, place
 
 
 class FileSets(NamedTuple):
@@ -20,8 +22,8 @@ class FileSets(NamedTuple):
         incomplete: Name to the sources that lack it.
     """
 
-    complete: dict[str, list[Path]]
-    incomplete: dict[str, list[Path]]
+    complete: dict[str, list[Place]]
+    incomplete: dict[str, list[Place]]
 
 
 def match_stems(folders: Sequence[str | os.PathLike[str]], *, recursive: bool = False) -> FileSets:
@@ -34,7 +36,7 @@ def match_stems(folders: Sequence[str | os.PathLike[str]], *, recursive: bool = 
     Raises:
         InputError: A folder is missing or empty, holds two images of one stem, or no stem is in all folders.
     """
-    paths = [Path(folder) for folder in folders]
+    paths = [place(folder) for folder in folders]
     listings = [_by_stem(folder, recursive) for folder in paths]
     sets = _match(listings, paths)
     if not sets.complete:
@@ -57,7 +59,7 @@ def match_patterns(patterns: Sequence[str]) -> FileSets:
             for all sources.
     """
     listings = [_by_pattern(pattern) for pattern in patterns]
-    sets = _match(listings, [Path(pattern) for pattern in patterns])
+    sets = _match(listings, [place(pattern) for pattern in patterns])
     if not sets.complete:
         raise InputError(
             f"no name fits all of {' '.join(patterns)} (found {', '.join(list(sets.incomplete)[:3])}, ...)"
@@ -66,7 +68,7 @@ def match_patterns(patterns: Sequence[str]) -> FileSets:
 
 
 def read_manifest(path: str | os.PathLike[str]) -> tuple[list[str], FileSets]:
-    """The roles and sets of a list: CSV with a line of column names, or JSON lines.
+    """The roles and sets of a list: CSV with a line of column names, JSON lines, or a table in Parquet.
 
     Every column is a source, but for ``name``, which says what the result is called (without ending); without it that
     is the first file's name. Relative paths start where the list lies.
@@ -74,21 +76,25 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[list[str], FileSets]:
     Raises:
         InputError: The list cannot be read, has fewer than two sources, or two of its sets have one name.
     """
-    path = Path(path)
+    path = place(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        rows = _rows(text, as_json=text.lstrip().startswith("{"))
+        with local_copy(path) as copy:
+            rows = _rows(copy)
     except OSError as error:
         raise InputError(f"cannot read the list {path}: {error.strerror or error}") from None
-    except (ValueError, csv.Error) as error:  # JSON's and Unicode's errors are ValueErrors
-        raise InputError(f"{path} is a list of sets as CSV or JSON lines; it cannot be read: {error}") from None
+    except InputError:
+        raise
+    except (ValueError, csv.Error) as error:  # JSON's, Unicode's and Arrow's errors are ValueErrors
+        raise InputError(
+            f"{path} is a list of sets as CSV, JSON lines or Parquet; it cannot be read: {error}"
+        ) from None
     roles = list(dict.fromkeys(key for row in rows for key in row if key not in ("name", "error")))
     if len(roles) < 2:
         raise InputError(f"{path} has the sources {', '.join(map(shown, roles)) or 'none'}: name two columns or more")
-    complete: dict[str, list[Path]] = {}
-    incomplete: dict[str, list[Path]] = {}
+    complete: dict[str, list[Place]] = {}
+    incomplete: dict[str, list[Place]] = {}
     for number, row in enumerate(rows, 1):
-        files = [path.parent / row[role] for role in roles if row.get(role)]
+        files = [_beside(path, row[role]) for role in roles if row.get(role)]
         name = row.get("name") or (files[0].stem if files else f"set {number}")
         if name in complete or name in incomplete:
             raise InputError(f"{path} has two sets called {shown(name)}: give every set a name in a column 'name'")
@@ -101,8 +107,18 @@ def read_manifest(path: str | os.PathLike[str]) -> tuple[list[str], FileSets]:
     return roles, FileSets(complete, incomplete)
 
 
-def _rows(text: str, as_json: bool) -> list[Mapping[str, str]]:
-    if not as_json:
+def _beside(listed_in: Place, name: str) -> Place:
+    """The file that a list means; a relative path starts where the list lies."""
+    file = place(name)
+    return file if isinstance(file, Address) or file.is_absolute() else listed_in.parent / name
+
+
+def _rows(path: Path) -> list[Mapping[str, str]]:
+    if path.suffix.lower() == ".parquet":
+        rows = load("pyarrow.parquet", "ray", "a list in Parquet").read_table(path).to_pylist()
+        return [{key: str(cell) for key, cell in row.items() if cell is not None} for row in rows]
+    text = path.read_text(encoding="utf-8-sig")
+    if not text.lstrip().startswith("{"):
         table = csv.DictReader(text.splitlines(), strict=True)
         return [{key.strip(): cell.strip() for key, cell in row.items() if key and cell} for row in table]
     rows = [json.loads(line) for line in text.splitlines() if line.strip()]
@@ -119,7 +135,7 @@ def _safe(name: str) -> str:
     return name
 
 
-def _match(listings: Sequence[Mapping[str, Path]], sources: Sequence[Path]) -> FileSets:
+def _match(listings: Sequence[Mapping[str, Place]], sources: Sequence[Place]) -> FileSets:
     names = sorted(set().union(*listings))
     complete = {n: [listing[n] for listing in listings] for n in names if all(n in listing for listing in listings)}
     incomplete = {
@@ -130,19 +146,19 @@ def _match(listings: Sequence[Mapping[str, Path]], sources: Sequence[Path]) -> F
     return FileSets(complete, incomplete)
 
 
-def _by_pattern(pattern: str) -> dict[str, Path]:
+def _by_pattern(pattern: str) -> dict[str, Place]:
     if pattern.count("{}") != 1:
         raise InputError(f"a pattern has one {{}} for what names of a set have in common; got {pattern}")
     words = {"{}": "([^/]+)", "**/": "(?:.*/)?", "*": "[^/]*"}
-    pattern = os.path.normpath(pattern)
+    pattern = pattern if isinstance(place(pattern), Address) else os.path.normpath(place(pattern))
     parts = re.split(r"(\{\}|\*\*/|\*)", pattern)
     expression = re.compile("".join(words.get(part, re.escape(part)) for part in parts))
-    found: dict[str, Path] = {}
+    found: dict[str, Place] = {}
     fixed = parts[0].rpartition("/")
-    base = Path(fixed[0] or fixed[1] or ".")
+    base = place(fixed[0] or fixed[1] or ".")
     deep = "/" in "".join(parts[1:])
-    for path in sorted(base.rglob("*") if deep else base.glob("*")):
-        fits = expression.fullmatch(path.as_posix()) if path.is_file() and not path.name.startswith(".") else None
+    for path in files_in(base, recursive=deep) if isinstance(base, Address) or base.is_dir() else ():
+        fits = None if path.name.startswith(".") else expression.fullmatch(path.as_posix())
         if fits and fits[1] in found:
             raise InputError(f"{found[fits[1]]} and {path} both are {shown(fits[1])} of {pattern}: keep one of them")
         if fits:
@@ -152,12 +168,13 @@ def _by_pattern(pattern: str) -> dict[str, Path]:
     return found
 
 
-def _by_stem(folder: Path, recursive: bool) -> dict[str, Path]:
-    if not os.path.isdir(folder):
+def _by_stem(folder: Place, recursive: bool) -> dict[str, Place]:
+    if isinstance(folder, Path) and not os.path.isdir(folder):
         raise InputError(f"{folder} is not a folder: expected folders of images")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*") if recursive else folder.iterdir()):
-        if path.is_file() and path.suffix.lower() in formats.suffixes() and not path.name.startswith("."):
+    suffixes = formats.suffixes()
+    found: dict[str, Place] = {}
+    for path in files_in(folder, recursive=recursive):
+        if path.suffix.lower() in suffixes and not path.name.startswith("."):
             stem = path.relative_to(folder).with_suffix("").as_posix() if recursive else path.stem
             if stem in found:
                 raise InputError(f"{found[stem]} and {path.name} have the same stem: keep one of them")

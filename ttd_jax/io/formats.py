@@ -12,6 +12,7 @@ import numpy as np
 
 from ttd_jax.io.limits import Declared as Declared
 from ttd_jax.io.metadata import Metadata as Metadata
+from ttd_jax.io.storage import Place
 
 
 class ToldRange(NamedTuple):
@@ -111,7 +112,7 @@ def by_content(start: bytes) -> Format | None:
     return next((form for form in _FORMATS.values() if form.owns(start)), None)
 
 
-def by_suffix(path: Path) -> Format | None:
+def by_suffix(path: Place) -> Format | None:
     """The format of a file of this name."""
     return next((form for form in _FORMATS.values() if path.suffix.lower() in form.suffixes), None)
 
@@ -140,6 +141,6 @@ _ELSEWHERE = {
 def advice(path: Path) -> str | None:
     """What to do with a file of this name that is no image; None if nothing is known of it."""
     name = str(path).lower()
-    if name.startswith(("http:/", "https:/", "ftp:/", "s3:/", "gs:/")):
+    if name.startswith(("http:/", "https:/", "ftp:/")):
         return "an address: download it first"
     return next((text for endings, text in _ELSEWHERE.items() if name.endswith(endings)), None)

@@ -15,12 +15,12 @@ import numpy as np
 from ttd_jax.errors import InputError, reason
 from ttd_jax.io import formats as formats
 from ttd_jax.io import further, pillow
-from ttd_jax.io.atomic import atomic_file
 from ttd_jax.io.formats import Picture
 from ttd_jax.io.limits import Declared, check_declared
 from ttd_jax.io.metadata import Metadata
 from ttd_jax.io.pillow import picture_from_pillow
 from ttd_jax.io.png import PNG
+from ttd_jax.io.storage import Place, local_copy, place, whole_file
 from ttd_jax.io.tiff import TIFF
 from ttd_jax.ops.pixels import from_float, to_float
 
@@ -30,6 +30,7 @@ for _form in (PNG, TIFF, pillow.JPEG, pillow.BMP, pillow.WEBP, further.HEIF, fur
 __all__ = [
     "Picture",
     "check_writable",
+    "declared_size",
     "picture_from_pillow",
     "read_declared",
     "read_image",
@@ -37,12 +38,15 @@ __all__ = [
     "write_image",
 ]
 
+_HEAD = 65536  # bytes in which most files say how large their picture is
+
 
 def read_image(path: str | os.PathLike[str]) -> Picture:
     """A picture from a file.
 
     Args:
-        path: PNG, TIFF, JPEG, BMP, WebP, GIF, PPM, JPEG 2000, AVIF or a format that was registered.
+        path: PNG, TIFF, JPEG, BMP, WebP, GIF, PPM, JPEG 2000, AVIF or a format that was registered; also an address
+            on storage that fsspec knows, such as ``s3://bucket/a.png``, which is read as a copy.
 
     Returns:
         Its pixels without loss of depth, EXIF orientation applied.
@@ -51,7 +55,17 @@ def read_image(path: str | os.PathLike[str]) -> Picture:
         InputError: The file is missing, empty, truncated, damaged, not an image, or says it is larger than the limit
             or the memory.
     """
-    path = Path(path)
+    found = place(path)
+    if isinstance(found, Path):
+        return _read(found)
+    with local_copy(found) as copy:
+        try:
+            return _read(copy)
+        except InputError as error:
+            raise InputError(str(error).replace(str(copy), found)) from None
+
+
+def _read(path: Path) -> Picture:
     form = _form_of(path)
     with _named(path):
         if not form.checks:
@@ -103,6 +117,23 @@ def _named(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged, truncated or no image: {said}") from None
 
 
+def declared_size(path: str | os.PathLike[str]) -> tuple[int, int, int]:
+    """Height, width and channels that a file says its picture has, of which little is read; zeros if it says none.
+
+    Args:
+        path: As for ``read_image``.
+    """
+    found = place(path)
+    for most in (None,) if isinstance(found, Path) else (_HEAD, None):  # some formats say it at their end
+        try:
+            with local_copy(found, most=most) as copy:
+                height, width, channels, _ = read_declared(copy)
+                return int(height), int(width), int(channels)
+        except Exception:  # what is wrong is told when it is read
+            continue
+    return 0, 0, 0
+
+
 def _start(path: Path) -> bytes:
     """The first bytes of a file, if it is one."""
     try:
@@ -123,13 +154,13 @@ def _start(path: Path) -> bytes:
     return start
 
 
-def check_writable(path: str | os.PathLike[str], *, quality: int | None = None) -> Path:
+def check_writable(path: str | os.PathLike[str], *, quality: int | None = None) -> Place:
     """The path, if its ending names a format that can be written, in this quality if one is given.
 
     Raises:
         InputError: It does not, or the format has no quality, or the quality is not from 1 to 100.
     """
-    path = Path(path)
+    path = place(path)
     form = formats.by_suffix(path)
     if form is None or form.write is None:
         raise InputError(
@@ -160,7 +191,7 @@ def write_image(
     """Writes a picture whole or not at all.
 
     Args:
-        path: File to create; its ending names the format.
+        path: File to create, or an address on other storage; its ending names the format.
         image: (H, W), (H, W, 1) or (H, W, 3); uint8, uint16, or float in [0, 1], which is clipped, rounded half to
             even and cast to what the format holds (``stored_dtype``).
         metadata: EXIF and ICC profile to keep; BMP holds neither.
@@ -183,5 +214,5 @@ def write_image(
         pixels = image if image.dtype == dtype else from_float(to_float(image), dtype)
     form = formats.by_suffix(path)
     assert form is not None and form.write is not None  # as checked
-    with atomic_file(path, overwrite=overwrite) as temporary:
+    with whole_file(path, overwrite=overwrite) as temporary:
         form.write(temporary, pixels, metadata, **({} if quality is None else {"quality": quality}))

@@ -1,0 +1,116 @@
+"""Many sets on a real cluster: equal to one process, a worker killed in the middle, started again."""
+
+import json
+import os
+import signal
+from collections import Counter
+
+import fsspec
+import numpy as np
+import pandas
+import pytest
+
+from tests.cli.conftest import ttd_jax as ttd_jax
+from ttd_jax import fuse
+from ttd_jax.distributed import fuse_dataset
+from ttd_jax.io.images import read_image, write_image
+
+pytestmark = pytest.mark.usefixtures("cluster")
+RNG = np.random.default_rng(0)
+FIRST, SECOND = (24, 32), (32, 24)
+
+
+def picture(size, dtype=np.uint8):
+    return RNG.integers(0, np.iinfo(dtype).max + 1, size, dtype=dtype)
+
+
+@pytest.fixture(scope="module")
+def bucket(s3):
+    """Pairs 0 to 5 of two sizes, in 16 bits; 6 is damaged, 7 is on one side only."""
+    for number in range(8):
+        for side in ("vis", "ir"):
+            if (number, side) != (7, "ir"):
+                size = (FIRST, SECOND)[number % 2]
+                write_image(f"s3://pairs/{side}/{number}.png", picture(size, np.uint16))
+    storage = fsspec.filesystem("s3")
+    storage.pipe_file("pairs/vis/6.png", storage.cat_file("pairs/vis/6.png")[:90])
+    return storage
+
+
+def table_of(folder):
+    with fsspec.open(f"{folder}/results.parquet") as file:
+        return pandas.read_parquet(file).set_index("key")
+
+
+def test_a_bucket_by_the_command(ttd_jax, bucket):
+    sources = ["visible=s3://pairs/vis", "infrared=s3://pairs/ir"]
+    command = ["fuse", *sources, "-o", "s3://pairs/fused", "--ray", "--ray-workers", "2", "--backbone", "pyramid"]
+    done = ttd_jax(*command)
+    lines = [line for line in done.err.splitlines() if not line.startswith("ttd-jax: fusing: ")]  # one a minute
+    assert (done.code, done.out) == (1, "s3://pairs/fused: 6 fused, 2 failed\n")
+    assert lines[0] == "ttd-jax: failed: 7: missing in s3://pairs/ir"
+    assert lines[1].startswith("ttd-jax: failed: 6: s3://pairs/vis/6.png is damaged, truncated or no image: ")
+    assert len(lines) == 2
+    for number in range(6):
+        pair = {side: f"s3://pairs/{folder}/{number}.png" for side, folder in (("visible", "vis"), ("infrared", "ir"))}
+        np.testing.assert_array_equal(
+            read_image(f"s3://pairs/fused/{number}.png").pixels, fuse(pair, backbone="pyramid").image
+        )  # the same program on the same pixels
+    table = table_of("s3://pairs/fused")
+    assert list(table.index) == [str(number) for number in range(8)]
+    assert Counter(table.status) == {"fused": 6, "failed": 2}
+    assert table.seconds[:6].min() > 0 and table.seconds[6:].isna().all()
+    report = json.loads(table.report["0"])
+    assert report["reference"] == "visible" and report["dtype"] == "uint16" and report["backbone"] == "pyramid"
+    assert sorted(name.rpartition("/")[2] for name in bucket.find("pairs/fused")) == [
+        *(f"{number}.png" for number in range(6)),
+        "results.parquet",
+    ]
+
+    # again: what is there stays as it is, what is missing is done, and the table has one row a key
+    written = {name: bucket.info(name)["LastModified"] for name in bucket.find("pairs/fused")}
+    bucket.rm_file("pairs/fused/3.png")
+    write_image("s3://pairs/ir/7.png", picture(SECOND, np.uint16))
+    done = ttd_jax(*command, "--skip-existing")
+    assert (done.code, done.out) == (1, "s3://pairs/fused: 2 fused, 1 failed\n")
+    assert done.err.endswith("ttd-jax: note: 5 already there\n")
+    bucket.invalidate_cache()
+    kept = [f"pairs/fused/{number}.png" for number in (0, 1, 2, 4, 5)]
+    assert [bucket.info(name)["LastModified"] for name in kept] == [written[name] for name in kept]
+    table = table_of("s3://pairs/fused")
+    assert list(table.index) == [str(number) for number in range(8)]
+    assert Counter(table.status) == {"fused": 7, "failed": 1}
+
+
+@pytest.fixture
+def pairs(tmp_path):
+    for number in range(8):
+        for side in ("near", "far"):
+            (tmp_path / side).mkdir(exist_ok=True)
+            write_image(tmp_path / side / f"{number}.png", picture((FIRST, SECOND)[number % 2]))
+    return tmp_path
+
+
+def test_a_killed_workers_sets_are_done_by_another(pairs):
+    rows = []
+
+    def on_row(row):
+        rows.append(row)
+        if len(rows) == 1:
+            os.kill(int(row["worker"].rpartition(":")[2]), signal.SIGKILL)
+
+    found = fuse_dataset([pairs / "near", pairs / "far"], pairs / "out", backbone="pyramid", workers=2, on_row=on_row)
+    assert (found.fused, found.kept, found.failed) == (8, 0, {})
+    assert sorted(row["key"] for row in rows) == [str(number) for number in range(8)]
+    table = table_of(pairs / "out")
+    assert list(table.index) == [str(number) for number in range(8)] and set(table.status) == {"fused"}
+    assert len(set(table.worker)) > 1
+    for number in range(8):
+        sources = [pairs / side / f"{number}.png" for side in ("near", "far")]
+        np.testing.assert_array_equal(
+            read_image(pairs / "out" / f"{number}.png").pixels, fuse(sources, backbone="pyramid").image
+        )
+    assert sorted(path.name for path in (pairs / "out").iterdir()) == [
+        *(f"{number}.png" for number in range(8)),
+        "results.parquet",
+    ]
