@@ -1,17 +1,20 @@
-"""Many sets on a real cluster: equal to one process, a worker killed in the middle, started again."""
+"""Many sets on a real cluster: equal to one process, a worker killed in the middle, started again, what is wrong."""
 
 import json
 import os
 import signal
+import urllib.request
 from collections import Counter
+from dataclasses import dataclass
 
 import fsspec
+import jax
 import numpy as np
 import pandas
 import pytest
 
 from tests.cli.conftest import ttd_jax as ttd_jax
-from ttd_jax import fuse
+from ttd_jax import StaticWeighting, fuse
 from ttd_jax.distributed import fuse_dataset
 from ttd_jax.io.images import read_image, write_image
 
@@ -114,3 +117,56 @@ def test_a_killed_workers_sets_are_done_by_another(pairs):
         *(f"{number}.png" for number in range(8)),
         "results.parquet",
     ]
+
+
+@jax.tree_util.register_static
+@dataclass(frozen=True)
+class Deadly(StaticWeighting):
+    """Ends the process that fuses pictures as high as wide, and errs in ways of its own on those 20 rows high."""
+
+    def check(self, model, variables, shape):
+        if shape[1] == shape[2]:
+            os._exit(1)
+        if shape[1] == 20:
+            raise KeyError("no message of ours")
+
+
+def test_a_set_that_ends_workers_is_a_row_and_so_is_any_error(pairs):
+    write_image(pairs / "near" / "2.png", picture((32, 32)), overwrite=True)
+    write_image(pairs / "far" / "2.png", picture((32, 32)), overwrite=True)
+    for side in ("near", "far"):
+        write_image(pairs / side / "3.png", picture((20, 30)), overwrite=True)
+    manifest = pairs / "sets.parquet"
+    pandas.DataFrame(
+        {"name": ["a/0", "a/2", "3", "5", None], "near": [f"near/{n}.png" for n in (0, 2, 3, 5)] + [None],
+         "far": [f"far/{n}.png" for n in (0, 2, 3)] + ["nowhere.png", None]}
+    ).to_parquet(manifest)  # fmt: skip
+    found = fuse_dataset(manifest, pairs / "out", backbone="pyramid", weighting=Deadly("mean"), workers=1)
+    assert (found.fused, found.kept) == (1, 0)
+    assert found.failed.pop("a/2") == "3 workers were lost by it: is there enough memory for each?"
+    assert found.failed == {
+        "set 5": "missing in near, far",
+        "3": "KeyError: 'no message of ours'",
+        "5": f"cannot read {pairs / 'nowhere.png'}: No such file or directory",
+    }
+    assert (pairs / "out" / "a" / "0.png").exists()
+    assert Counter(table_of(pairs / "out").status) == {"fused": 1, "failed": 4}
+
+
+def test_a_bucket_that_denies(ttd_jax, s3, pairs):
+    def ask_for_credentials(after):
+        plain = {"Content-Type": "text/plain"}  # what urllib says otherwise would make a form of it
+        request = urllib.request.Request(f"{s3}/moto-api/reset-auth", data=after, headers=plain)
+        urllib.request.urlopen(request).close()
+
+    command = ["fuse", pairs / "near", pairs / "far", "--ray", "--backbone", "pyramid", "-o"]
+    ask_for_credentials(b"0")
+    try:
+        done = ttd_jax(*command, "s3://pairs/denied")
+    finally:
+        ask_for_credentials(b"inf")
+    assert done.code == 2 and done.err.count("\n") == 1
+    assert "s3://pairs/denied" in done.err and "access is denied" in done.err
+    assert not fsspec.filesystem("s3").exists("s3://pairs/denied")
+    done = ttd_jax(*command, "s3://nowhere/fused")
+    assert done.code == 2 and done.err.count("\n") == 1 and "s3://nowhere/fused" in done.err
