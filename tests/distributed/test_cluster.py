@@ -141,7 +141,7 @@ def test_a_set_that_ends_workers_is_a_row_and_so_is_any_error(pairs):
         {"name": ["a/0", "a/2", "3", "5", None], "near": [f"near/{n}.png" for n in (0, 2, 3, 5)] + [None],
          "far": [f"far/{n}.png" for n in (0, 2, 3)] + ["nowhere.png", None]}
     ).to_parquet(manifest)  # fmt: skip
-    found = fuse_dataset(manifest, pairs / "out", backbone="pyramid", weighting=Deadly("mean"), workers=1)
+    found = fuse_dataset(manifest, pairs / "out", backbone="pyramid", weighting=Deadly(), workers=1)
     assert (found.fused, found.kept) == (1, 0)
     assert found.failed.pop("a/2") == "3 workers were lost by it: is there enough memory for each?"
     assert found.failed == {
