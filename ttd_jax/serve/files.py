@@ -76,7 +76,7 @@ def without_paths(message: str, folder: Path) -> str:
         folder: Where the client's files lie.
 
     Example:
-        >>> without_paths("/tmp/job/0/near.png is empty: expected an image file", Path("/tmp/job"))
+        >>> without_paths("/srv/job/0/near.png is empty: expected an image file", Path("/srv/job"))
         'near.png is empty: expected an image file'
     """
     text = re.sub(re.escape(f"{folder}{os.sep}") + r"\d+" + re.escape(os.sep), "", " ".join(message.split()))
