@@ -162,9 +162,13 @@ def _run(arguments: Sequence[str] | None) -> int:
     parser.add_argument("--preset", help="published configuration (default: the one in the file's name)")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing folder")
     options = parser.parse_args(arguments)
-    manifest, converted = convert_file(
-        options.backbone, options.files, options.output, options.preset, options.overwrite
-    )
+    try:
+        manifest, converted = convert_file(
+            options.backbone, options.files, options.output, options.preset, options.overwrite
+        )
+    except OSError as error:
+        error.filename = error.filename or options.output
+        raise
     print(
         f"{options.output}: {options.backbone}, preset {manifest['preset']}, {manifest['parameters']:,} parameters\n"
         f"  keys: {len(converted.used)} used, {len(converted.ignored)} ignored by name"

@@ -33,9 +33,9 @@ def focus_pair() -> dict[str, np.ndarray]:
     return {"focus_near": defocus(photo, distance, 0.25), "focus_far": defocus(photo, distance, 0.75)}
 
 
-def defocus(photo: np.ndarray, distance: np.ndarray, focus: float, strength: float = 12) -> np.ndarray:
+def defocus(photo: np.ndarray, distance: np.ndarray, focus: float) -> np.ndarray:
     """Each pixel blurred, in linear light, by a disc that grows with its distance from the plane in focus."""
-    radius = np.clip(strength * (np.abs(distance - focus) - 0.22), 0, 6)
+    radius = np.clip(12 * (np.abs(distance - focus) - 0.22), 0, 6)
     linear = photo**GAMMA
     blurred = np.zeros_like(photo)
     for step in range(7):
@@ -112,9 +112,9 @@ def head_pair() -> dict[str, np.ndarray]:
     return {"head_mri": mri, "head_pet": pet}
 
 
-def step(distance: np.ndarray, softness: float = 0.01) -> np.ndarray:
+def step(distance: np.ndarray) -> np.ndarray:
     """1 where a distance is above 0 and 0 where it is below, with a soft edge."""
-    return 1 / (1 + np.exp(-np.clip(distance / softness, -50, 50)))
+    return 1 / (1 + np.exp(-np.clip(distance / 0.01, -50, 50)))
 
 
 def main() -> None:

@@ -115,7 +115,7 @@ def test_what_cannot_be_a_weighting():
     class NoPytree(Brightness):
         pass
 
-    with pytest.raises(InputError, match="Bare lacks surveys, survey, reach, complete, adapt, check"):
+    with pytest.raises(InputError, match="Bare lacks surveys, checks_losses, survey, reach, complete, adapt, check"):
         Fuser(MEAN, weighting=Bare())
     with pytest.raises(InputError, match=r"NoPytree is no pytree: put @jax.tree_util.register_static above"):
         Fuser(MEAN, weighting=NoPytree())

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     """Networks that come with a backbone without being one, by name; they are converted in the same way."""
 
 _NAMES = ("bandnet", "pyramid", "ifcnn", "cddfuse", "piafusion", "mgdn", "densefuse", "didfuse", "auif", "pfcfuse")
-_COMPANIONS = ("illumination",)
-_TABLES = {"BACKBONES": _NAMES, "COMPANIONS": _COMPANIONS}
+_COMPANIONS = {"piafusion-illumination": "illumination"}  # and their modules
+_TABLES = {"BACKBONES": {name: name for name in _NAMES}, "COMPANIONS": _COMPANIONS}
 
 RETIRED = {"ttdnet": "ttd-jax 0.1 had this network; bandnet has taken its place: leave the name out"}
 """Backbones that there were, and what became of them."""
@@ -42,13 +42,13 @@ def __getattr__(name: str) -> Any:
     """The tables of all networks, whose modules are imported when they are asked for: one needs none of the others."""
     if name not in _TABLES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    table = globals()[name] = {each: _spec(each) for each in _TABLES[name]}
+    table = globals()[name] = {each: _spec(module) for each, module in _TABLES[name].items()}
     return table
 
 
-def _spec(name: str) -> Spec:
-    """The row of a network of this package, which is in the module of its name."""
-    spec: Spec = import_module(f"{__name__}.{name}").SPEC
+def _spec(module: str) -> Spec:
+    """The row of a network of this package, which is in its module."""
+    spec: Spec = import_module(f"{__name__}.{module}").SPEC
     return spec
 
 
