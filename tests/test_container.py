@@ -36,7 +36,7 @@ def missing(project: dict, files: set[str]) -> set[str]:
 def test_the_wheel_has_all_that_it_is_built_from():
     assert missing(PROJECT, copied()) == set()
     assert missing(PROJECT, copied() - {"convert"}) == {"convert"}
-    for name in copied():
+    for name in copied() - {"ttd_jax", "convert"}:  # of which the wheel may be installed instead
         assert (ROOT / name).exists()
         kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
         assert name.rstrip("/") in kept or any(one.startswith(name) for one in kept)

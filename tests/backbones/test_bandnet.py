@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ttd_jax.backbones import bandnet, pyramid
+from ttd_jax.backbones.bandnet_layers import highest_other
 from ttd_jax.core.fusion import fuse
 from ttd_jax.core.weighting import PAPER, StaticWeighting
 from ttd_jax.ops import mosaic
@@ -125,3 +126,10 @@ def test_noise_halves_with_every_band():
     bands = jax.jit(partial(laplacian_pyramid, levels=5))(noise)[:-1]
     spreads = [float(np.std(np.asarray(band))) for band in bands]
     np.testing.assert_allclose(bandnet.NOISE_IN_BAND[:5], np.array(spreads) / spreads[0], rtol=0.35)
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 7])
+def test_the_highest_of_the_others(count):
+    values = np.random.default_rng(count).integers(0, 4, (count, 5, 6)).astype(np.float32)  # ties, too
+    expected = [np.delete(values, m, axis=0).max(axis=0) for m in range(count)]
+    np.testing.assert_array_equal(highest_other(jnp.asarray(values)), expected)

@@ -264,11 +264,16 @@ def mean_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
 
 
 def highest_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
-    """The highest of the other sources."""
-    first, second = x[0], jnp.full_like(x[0], -jnp.inf)
-    for y in x[1:]:
-        first, second = jnp.maximum(first, y), jnp.maximum(second, jnp.minimum(first, y))
-    return jnp.where(x >= first, second, first)
+    """The highest of the other sources: of those before each one and of those after it.
+
+    Nobody asks which one is the highest: a compiler may compute a number twice, and it need not equal itself then.
+    """
+    before, after = [x[0]], [x[-1]]
+    for m in range(1, len(x) - 1):
+        before.append(jnp.maximum(before[-1], x[m]))
+        after.append(jnp.maximum(after[-1], x[-1 - m]))
+    between = [jnp.maximum(low, high) for low, high in zip(before, after[-2::-1], strict=False)]
+    return jnp.stack([after[-1], *between, before[-1]])
 
 
 def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:

@@ -144,6 +144,7 @@ def evaluate_folders(
 
     Example:
         >>> import tempfile
+        >>> from pathlib import Path
         >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     for name, level in (("vis", 0), ("ir", 200), ("out", 100)):
