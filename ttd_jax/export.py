@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import export
-from jax.extend.core import InconclusiveDimensionOperation
 from jaxtyping import Array, Float
 
 from ttd_jax.api import Fuser
@@ -19,6 +18,7 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.atomic import atomic_file, check_output
 from ttd_jax.io.extras import load
 from ttd_jax.ops.strips import whole_images
+from ttd_jax.ops.symbols import InconclusiveDimensionOperation
 from ttd_jax.options import ExportFormat, Platform, check_choice, choices
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import InconclusiveDimensionOperation
 from jaxtyping import Array, Float
 
 from ttd_jax.ops.strips import in_whole, scan_rows, strips_pay
+from ttd_jax.ops.symbols import InconclusiveDimensionOperation
 
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
