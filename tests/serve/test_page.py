@@ -107,7 +107,7 @@ def test_a_fusion_from_upload_to_download(visit, pictures, tmp_path):
     for tab, pictured in (("Compare", "#slider img"), ("Weights", "#weights img"), ("Components", "#components img")):
         page.get_by_role("tab", name=tab).click()
         page.locator(pictured).nth(1).wait_for()
-        assert page.locator(pictured).nth(1).evaluate("image => image.complete && image.naturalWidth") == 32
+        assert page.locator(pictured).nth(1).evaluate("image => image.decode().then(() => image.naturalWidth)") == 32
 
 
 def test_a_mistake_is_shown_and_tells_nothing_of_the_server(visit, pictures, temporary):
