@@ -2,14 +2,13 @@
 
 ``python -m benchmarks.cluster [--sets 40] [--repeat 3] [--width 1280] [--workers 2] [--backbone bandnet]``
 
-Both commands run in turns, each as a process of its own with everything it starts, the compile cache filled by a run
-of each before. Printed are the medians of wall-clock and processor seconds of each, the second with all of Ray's
-processes, and the median of the ratios of a pair. ``--single WIDTHxHEIGHT`` measures one worker instead, what the page
-on clusters plans with: seconds of reading, fusing and writing a pair, and the most memory, by one thread.
+Both commands run in turns, each as a process of its own, the compile cache filled by a run of each before; the second
+starts a cluster and ends it. Printed are the medians of wall-clock seconds and the median of the ratios of a pair.
+``--single WIDTHxHEIGHT`` measures one worker instead, what the page on clusters plans with: seconds of reading, fusing
+and writing a pair, and the most memory, by one thread.
 """
 
 import argparse
-import ctypes
 import json
 import os
 import resource
@@ -23,7 +22,6 @@ from statistics import median
 
 from PIL import Image
 
-_CHILD_SUBREAPER = 36  # of Linux: whose parent has ended becomes a child of this process
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
@@ -48,16 +46,14 @@ def main() -> None:
 def compare(folders: list[Path], out: Path, options: argparse.Namespace) -> None:
     plain = [*folders, "-o", out, "--backbone", options.backbone]
     ways = {"fuse": plain, "fuse --ray": [*plain, "--ray", "--ray-workers", str(options.workers)]}
-    ctypes.CDLL(None).prctl(_CHILD_SUBREAPER, 1, 0, 0, 0)
     rows = []
     for turn in range(options.repeat + 1):
         row = {name: run(arguments, out) for name, arguments in ways.items()}
-        print(("warm-up " if turn == 0 else "") + str({k: tuple(round(s, 1) for s in v) for k, v in row.items()}))
+        print(("warm-up " if turn == 0 else "") + ", ".join(f"{name} {took:.1f} s" for name, took in row.items()))
         rows += [row] if turn else []
-    for index, kind in enumerate(("wall-clock", "processor")):
-        first, second = ([row[name][index] for row in rows] for name in ways)
-        ratio = median(b / a for a, b in zip(first, second, strict=True))
-        print(f"{kind} seconds: fuse {median(first):.1f}, fuse --ray {median(second):.1f}, ratio {ratio:.2f}")
+    first, second = ([row[name] for row in rows] for name in ways)
+    ratio = median(b / a for a, b in zip(first, second, strict=True))
+    print(f"fuse {median(first):.1f} s, fuse --ray {median(second):.1f} s, ratio {ratio:.2f}")
 
 
 def write_sets(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
@@ -71,21 +67,13 @@ def write_sets(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
     return folders
 
 
-def run(arguments: list, out: Path) -> tuple[float, float]:
-    """Wall-clock and processor seconds of a command and all that it starts."""
+def run(arguments: list, out: Path) -> float:
+    """Wall-clock seconds of a command."""
     shutil.rmtree(out, ignore_errors=True)
-    before, started = spent(), time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "ttd_jax", "fuse", *map(str, arguments)], check=True, stdout=subprocess.DEVNULL
-    )
-    seconds = time.perf_counter() - started
-    return seconds, spent() - before
-
-
-def spent() -> float:
-    """Processor seconds of this user's processes that have ended and were waited for, by whomever, or that run."""
-    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return ended.ru_utime + ended.ru_stime
+    command = [sys.executable, "-m", "ttd_jax", "fuse", *map(str, arguments)]
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - started
 
 
 def one_worker(folders: list[Path], backbone: str) -> None:

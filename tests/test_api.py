@@ -45,6 +45,12 @@ def test_type_of_the_result(dtypes, asked, expected):
     assert result.report["dtype"] == expected
 
 
+def test_type_of_the_result_that_a_network_has_of_its_own():
+    sources, depth = [eight_bit(A), eight_bit(A)], analytic.backbone("mean", result_dtype="float32")
+    assert fuse(sources, backbone=depth).image.dtype == np.float32
+    assert fuse(sources, backbone=depth, dtype="uint8").image.dtype == np.uint8
+
+
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 1), (6, 8, 3), (6, 8, 4), (6, 8, 2)])
 def test_shape_of_the_result(shape):
     a, b = RNG.random((2, *shape)).astype(np.float32)
