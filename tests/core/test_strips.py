@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.analytic import VARIABLES, AnalyticModel
 from tests.networks import ifcnn_backbone
 from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.gradient_weighting import GradientWeighting
@@ -109,6 +110,30 @@ def test_gradient_weights_in_strips_equal_those_at_once(ifcnn_variables, monkeyp
     monkeypatch.setattr(GradientWeighting, "reach", lambda self, model: sum(model.facts.halo))
     near = jax.jit(lambda s: pipeline.fuse_sources(model, variables, weighting, s))(sources)
     assert np.abs(near.weights - at_once.weights).max() > 1e-3  # as far as the network reaches is not far enough
+
+
+class Pointwise(AnalyticModel):
+    """A network that looks at one pixel."""
+
+    @property
+    def facts(self):
+        return replace(super().facts, halo=(0, 0))
+
+
+def test_the_channel_of_a_short_sighted_network_is_chosen_by_detail_around_a_pixel():
+    model, weighting = Pointwise(), GradientWeighting(channel="auto").complete(replace(PAPER, smoothing=0.0))
+    sources = jnp.asarray(np.random.default_rng(2).random((2, 91, 12, 1)), jnp.float32)
+
+    def sums(part, inside):
+        return weighting.survey(model, VARIABLES, part, model.encode(VARIABLES, part), inside)
+
+    @jax.jit
+    def both(sources):
+        return sum_in_strips(sums, sources, weighting.reach(model), 8), sums(sources, jnp.ones(91, bool))
+
+    strips, at_once = both(sources)
+    assert float(at_once.detail) > 0 and float(np.abs(at_once.agreement).max()) > 0
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), strips, at_once)
 
 
 def test_a_loss_of_the_users_sees_the_whole_image(ifcnn_variables):
