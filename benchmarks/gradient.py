@@ -18,9 +18,10 @@ import numpy as np
 
 from benchmarks.parameters import random_backbone
 from ttd_jax import GradientWeighting, load_backbone
-from ttd_jax.backbones.layers import conv, zero_pad
+from ttd_jax.backbones.layers import conv
 from ttd_jax.core import fusion
 from ttd_jax.engine.pipeline import fuse_pixels
+from ttd_jax.ops.padding import zero_pad
 
 
 def network(name: str):

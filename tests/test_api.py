@@ -202,7 +202,7 @@ def test_backbones_by_name_and_checkpoint(checkpoint):
 
 def test_an_installation_without_checkpoints(tmp_path, monkeypatch):
     monkeypatch.setattr("ttd_jax.backbones.BUNDLED", tmp_path)
-    ttd_jax.api.bundled_backbone.cache_clear()
+    ttd_jax.fuser.bundled_backbone.cache_clear()
     with pytest.raises(CheckpointError, match="no checkpoint of its own: name one"):
         fuse([A, B])
 

@@ -28,18 +28,19 @@ MAY_IMPORT = {
     "io": {"ops"},
     "backbones": {"core", "io", "ops", "options"},
     "inputs": {"align", "io", "ops", "options"},
-    "engine": {"backbones", "core", "inputs", "io", "ops", "options", "root"},
+    "engine": {"backbones", "core", "inputs", "io", "ops", "options", "root"},  # root: the version
     "result": {"io"},
     "figures": {"ops", "result"},
-    "api": {"backbones", "core", "engine", "inputs", "ops", "options", "result"},  # root: the version
+    "fuser": {"backbones", "core", "engine", "inputs", "ops", "options", "result"},
+    "api": {"backbones", "core", "engine", "fuser", "inputs", "ops", "options", "result"},
     "onnx": set(),
-    "export": {"api", "io", "onnx", "ops", "options"},
+    "export": {"fuser", "io", "onnx", "ops", "options"},
     "training": {"backbones", "core", "io", "metrics", "ops", "root"},
     "comparison": {"io", "metrics", "ops", "root", "text"},
     "text": set(),
     "stacks": {"inputs"},
     "device": {"options"},
-    "distributed": {"api", "backbones", "device", "io", "options", "result", "root"},
+    "distributed": {"backbones", "device", "fuser", "io", "options", "result", "root"},
     "cli": {
         "align",
         "api",
@@ -61,8 +62,8 @@ MAY_IMPORT = {
         "training",
         "root",
     },
-    "serve": {"api", "backbones", "engine", "figures", "inputs", "io", "metrics", "options", "result", "root"},
-    "root": {"api", "backbones", "cli", "core", "export", "figures", "result"},  # __init__ and __main__
+    "serve": {"backbones", "engine", "figures", "fuser", "inputs", "io", "metrics", "options", "result", "root"},
+    "root": {"api", "backbones", "cli", "core", "export", "figures", "fuser", "result"},  # __init__ and __main__
 }
 WITH_FLAX = {"backbones", "training"}
 IN_WORKERS = [PACKAGE / "distributed" / f"{name}.py" for name in ("__init__", "cluster", "ledger", "run", "worker")]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
-    from ttd_jax.api import Fuser, fuse
+    from ttd_jax.api import fuse
     from ttd_jax.backbones import load_backbone, save_backbone
     from ttd_jax.backbones.adapter import RuleModel
     from ttd_jax.backbones.spec import Backbone, Spec
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from ttd_jax.errors import CheckpointError, InputError
     from ttd_jax.export import export_fuser
     from ttd_jax.figures import explanation_figure
+    from ttd_jax.fuser import Fuser
     from ttd_jax.result import FusionResult
 
 _HOME = {
     "fuse": "ttd_jax.api",
-    "Fuser": "ttd_jax.api",
+    "Fuser": "ttd_jax.fuser",
     "FusionResult": "ttd_jax.result",
     "LossWeighting": "ttd_jax.core.weighting",
     "GradientWeighting": "ttd_jax.core.gradient_weighting",

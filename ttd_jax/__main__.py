@@ -4,7 +4,6 @@ import atexit
 import gc
 import os
 import sys
-import threading
 
 _OBJECTS = 50_000  # made before cycles are looked for: imports make so many, and hardly a cycle
 
@@ -29,6 +28,8 @@ def command() -> None:
     code = main()
     if "jax" not in sys.modules:
         sys.exit(code)
+    import threading
+
     threading._shutdown()  # type: ignore[attr-defined]  # pools end, threads are waited for: what an interpreter does
     atexit._run_exitfuncs()
     try:

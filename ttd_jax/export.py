@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax import export
 from jaxtyping import Array, Float
 
-from ttd_jax.api import Fuser
 from ttd_jax.errors import InputError
+from ttd_jax.fuser import Fuser
 from ttd_jax.io.atomic import atomic_file, check_output
 from ttd_jax.io.extras import load
 from ttd_jax.ops.strips import whole_images

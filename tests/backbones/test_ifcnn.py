@@ -18,6 +18,7 @@ from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.io.checkpoints import count_parameters
 from ttd_jax.io.images import read_image
 from ttd_jax.ops import conv as ops_conv
+from ttd_jax.ops.padding import replicate_pad
 
 CASES = ("small", "odd", "mri_ct", "lytro_03_crop")
 SCENES = ("Camp", "Dune", "Gun", "Navi", "Road", "Road2", "Steamboat", "T2", "Trees4906")
@@ -136,7 +137,7 @@ def test_the_border_needs_its_own_kernel(ifcnn_variables):
     first, second = (ifcnn_variables["params"][name] for name in ("conv1", "conv2"))
     first, second = first["kernel"], second["conv"]["kernel"]
     x = jnp.asarray(np.random.default_rng(0).random((1, 12, 13, 3)), jnp.float32)
-    at_once = ops_conv.conv(ops_conv.replicate_pad(x, 4), ops_conv.compose(first, second))
+    at_once = ops_conv.conv(replicate_pad(x, 4), ops_conv.compose(first, second))
     in_turn = ops_conv.replicate_conv(ops_conv.replicate_conv(x, first), second)
     off = np.abs(at_once - in_turn).max(axis=(0, -1))
     assert off[1:-1, 1:-1].max() < 1e-5 and off[0].max() > 0.01 and off[:, -1].max() > 0.01

@@ -21,7 +21,8 @@ from ttd_jax.backbones.layers import (
 from ttd_jax.backbones.restormer import FullAttention, GatedFeedForward
 from ttd_jax.backbones.strips import map_strips, scan_strips
 from ttd_jax.backbones.swin import ContextTransformer, WindowAttention
-from ttd_jax.ops.conv import depthwise_conv, reflect_pad, replicate_pad, zero_pad
+from ttd_jax.ops.conv import depthwise_conv
+from ttd_jax.ops.padding import reflect_pad, replicate_pad, zero_pad
 
 
 @pytest.fixture(params=[10_000, 26], ids=["one strip", "strips of two rows"])

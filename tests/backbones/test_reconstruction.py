@@ -17,7 +17,8 @@ from ttd_jax.core.dominability import uni_source_components
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.engine import pipeline
 from ttd_jax.io.checkpoints import count_parameters
-from ttd_jax.ops.conv import conv, reflect_conv, reflect_pad, zero_conv, zero_pad
+from ttd_jax.ops.conv import conv, reflect_conv, zero_conv
+from ttd_jax.ops.padding import reflect_pad, zero_pad
 
 ROLES = ("visible", "infrared")
 LOCAL = ("densefuse", "didfuse", "auif")

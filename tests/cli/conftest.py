@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
+from tests.cli.processes import environment_of, write_pair
 from ttd_jax.cli import main
 from ttd_jax.io.images import write_image
 
@@ -32,6 +33,18 @@ def ttd_jax(capsys, monkeypatch):
         return Done(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """Of a process at a home of its own."""
+    return environment_of(tmp_path)
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """Two small images."""
+    return write_pair(tmp_path)
 
 
 @pytest.fixture

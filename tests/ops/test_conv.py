@@ -7,7 +7,8 @@ import pytest
 from scipy.ndimage import correlate
 
 from ttd_jax.ops import conv as module
-from ttd_jax.ops.conv import compose, conv, replicate_conv, replicate_pad
+from ttd_jax.ops.conv import compose, conv, replicate_conv
+from ttd_jax.ops.padding import replicate_pad
 
 
 def draw(*shape, seed=0):

@@ -12,7 +12,8 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.bands import BandWeights, merge_by_band
 from ttd_jax.core.model import Facts, FusionModel, Variables
-from ttd_jax.ops.conv import depthwise_conv, zero_pad
+from ttd_jax.ops.conv import depthwise_conv
+from ttd_jax.ops.padding import zero_pad
 from ttd_jax.options import Rule, check_rule
 
 

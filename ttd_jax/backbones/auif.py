@@ -22,8 +22,9 @@ from ttd_jax.backbones.layers import FoldedNorm, Kernel, prelu
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
-from ttd_jax.ops.conv import compose, depthwise_conv, mend_border, reflect_conv, reflect_pad, worth_mending
+from ttd_jax.ops.conv import compose, depthwise_conv, mend_border, reflect_conv, worth_mending
 from ttd_jax.ops.filters import box_kernel, local_mean
+from ttd_jax.ops.padding import reflect_pad
 from ttd_jax.options import Rule
 
 STEPS = 10

@@ -21,7 +21,8 @@ from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.model import Variables
 from ttd_jax.core.weighting import PAPER, LossWeighting
 from ttd_jax.errors import InputError
-from ttd_jax.ops.conv import depthwise_conv, reflect_pad
+from ttd_jax.ops.conv import depthwise_conv
+from ttd_jax.ops.padding import reflect_pad
 from ttd_jax.options import Rule
 
 CHANNELS = 64

@@ -16,7 +16,8 @@ from ttd_jax.backbones.layers import (
 )
 from ttd_jax.backbones.strips import map_strips
 from ttd_jax.backbones.swin import ContextTransformer
-from ttd_jax.ops.conv import depthwise_conv, replicate_pad
+from ttd_jax.ops.conv import depthwise_conv
+from ttd_jax.ops.padding import replicate_pad
 
 KERNEL = 7
 

@@ -19,7 +19,7 @@ from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Variables
 from ttd_jax.errors import CheckpointError, InputError
 from ttd_jax.io.checkpoints import load_variables, read_manifest
-from ttd_jax.ops.conv import reflect_pad
+from ttd_jax.ops.padding import reflect_pad
 from ttd_jax.ops.pixels import as_image, to_float
 
 _SMALLEST = 16  # pixels a side, which four halvings leave one of

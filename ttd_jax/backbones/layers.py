@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.backbones.strips import map_strips, scan_strips
-from ttd_jax.ops.conv import conv, reflect_conv, replicate_pad, zero_pad
+from ttd_jax.ops.conv import conv, reflect_conv
+from ttd_jax.ops.padding import replicate_pad, zero_pad
 
 BATCH_NORM_EPSILON = 1e-5
 

@@ -15,7 +15,8 @@ from ttd_jax.backbones.layers import Kernel, gelu, layer_norm
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.weighting import PAPER
-from ttd_jax.ops.conv import depthwise_conv, zero_pad
+from ttd_jax.ops.conv import depthwise_conv
+from ttd_jax.ops.padding import zero_pad
 
 WIDE = 4 * CHANNELS
 

@@ -20,7 +20,8 @@ from ttd_jax.backbones.strips import map_strips
 from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
 from ttd_jax.errors import InputError
-from ttd_jax.ops.conv import conv, reflect_pad
+from ttd_jax.ops.conv import conv
+from ttd_jax.ops.padding import reflect_pad
 
 ROLES = ("visible", "infrared")
 

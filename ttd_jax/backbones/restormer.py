@@ -11,7 +11,8 @@ from jaxtyping import Array, Float
 
 from ttd_jax.backbones.layers import Kernel, channel_attention, gelu, layer_norm
 from ttd_jax.backbones.strips import map_strips
-from ttd_jax.ops.conv import conv, depthwise_conv, zero_pad
+from ttd_jax.ops.conv import conv, depthwise_conv
+from ttd_jax.ops.padding import zero_pad
 
 
 class TransposedAttention(nn.Module):

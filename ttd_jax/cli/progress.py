@@ -1,10 +1,8 @@
 """How far a long run is, on stderr: a bar on a terminal, else a line a minute, as for a log file."""
 
-import ctypes
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Literal, TypeAlias, TypeVar
 
 T = TypeVar("T")
@@ -57,6 +55,8 @@ def trimmed(items: Iterable[T], *, every: int) -> Iterator[T]:
     Threads that read, compute and write have parts of memory of their own, and each keeps what it freed: without this a
     long run holds a hundred megabytes more than it uses. Where there is no glibc nothing is done.
     """
+    import ctypes
+
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform.startswith("linux") else None
     for done, item in enumerate(items, 1):
         yield item
@@ -72,6 +72,8 @@ def awaited(work: Callable[[], T], *, expected: float | None, what: str) -> T:
         expected: Seconds it will take; None if that is not known.
         what: What is done, such as "fusing".
     """
+    from concurrent.futures import ThreadPoolExecutor, wait
+
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 

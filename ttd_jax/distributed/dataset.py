@@ -148,7 +148,7 @@ def make_work(
     import jax
     import numpy as np
 
-    from ttd_jax.api import Fuser
+    from ttd_jax.fuser import Fuser
 
     if readers < 1:
         raise InputError(f"readers are 1 or more; got {readers}")

@@ -74,7 +74,7 @@ class Worker:
             fsspec.config.conf.update(work.storage)
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU may be shared
         start_jax(device=work.device, compile_cache=work.compile_cache)
-        from ttd_jax.api import Fuser
+        from ttd_jax.fuser import Fuser
 
         self._work = work
         self._fuser = Fuser(**work.fuser)

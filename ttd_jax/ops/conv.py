@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ttd_jax.ops.padding import reflect_pad, replicate_pad, zero_pad
 from ttd_jax.ops.strips import in_whole, scan_rows, strips_pay
 from ttd_jax.ops.symbols import InconclusiveDimensionOperation
 
@@ -193,41 +194,6 @@ def worth_mending(x: Float[Array, "*B H W C"], least: int) -> bool:
         False
     """
     return not in_whole() and large_enough(x, least) and x.shape[-3] * x.shape[-2] >= MEND_PIXELS
-
-
-def replicate_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their outermost pixels (PyTorch's ``padding_mode="replicate"``).
-
-    Example:
-        >>> replicate_pad(jnp.array([[[1.0], [2.0]]]), 1)[1, :, 0].tolist()
-        [1.0, 1.0, 2.0, 2.0]
-    """
-    return _pad(x, radius, "edge")
-
-
-def reflect_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by their mirror image without its outermost pixels (``nn.ReflectionPad2d``).
-
-    Example:
-        >>> reflect_pad(jnp.arange(4.0).reshape(2, 2, 1), 1)[1, :, 0].tolist()
-        [1.0, 0.0, 1.0, 0.0]
-    """
-    return _pad(x, radius, "reflect")
-
-
-def zero_pad(x: Float[Array, "*B H W C"], radius: int) -> Float[Array, "*B H2 W2 C"]:
-    """Both image axes extended by zeros.
-
-    Example:
-        >>> zero_pad(jnp.ones((1, 2, 1)), 1)[1, :, 0].tolist()
-        [0.0, 1.0, 1.0, 0.0]
-    """
-    return _pad(x, radius, "constant")
-
-
-def _pad(x: Array, radius: int, mode: str) -> Array:
-    widths = [(0, 0)] * (x.ndim - 3) + [(radius, radius), (radius, radius), (0, 0)]
-    return jnp.pad(x, widths, mode=mode)
 
 
 def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C"]) -> Float[Array, "*B H W C"]:

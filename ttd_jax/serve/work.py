@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ttd_jax.api import Fuser
 from ttd_jax.backbones import DEFAULT_CHECKPOINT, backbone_names, bundled_checkpoints, find_spec, load_backbone
 from ttd_jax.backbones.spec import Backbone
 from ttd_jax.engine.recent import Recent
 from ttd_jax.errors import InputError, shown
+from ttd_jax.fuser import Fuser
 from ttd_jax.io.checkpoints import read_manifest
 from ttd_jax.serve.limits import Limits
 from ttd_jax.serve.wanted import Wanted
