@@ -70,6 +70,8 @@ def test_overwriting_must_be_asked_for(tmp_path, capsys, source):
     before = (output / "manifest.json").read_bytes()
     message = failed(capsys, 2, "ifcnn", source, "--output", output, "--preset", "sum")
     assert message == f"output {output} exists already: choose another name or pass --overwrite (overwrite=True)"
+    with pytest.raises(InputError, match="exists already"):
+        convert_file("ifcnn", source, output)
     assert (output / "manifest.json").read_bytes() == before
     assert run(capsys, "ifcnn", source, "--output", output, "--preset", "sum", "--overwrite")[0] == 0
     assert load_backbone(checkpoint=output).model.rule == "sum"

@@ -150,6 +150,7 @@ def test_a_damaged_manifest(copy, content):
         ({"config": {"rule": "median"}}, "the manifest of checkpoint {path} is damaged ("),
         ({"backbone": ["ifcnn"]}, "the manifest of checkpoint {path} is damaged ("),
         ({"config": {"network": None}}, "the manifest of checkpoint {path} is damaged (ifcnn has no option 'network')"),
+        ({"config": {"rule": {}}}, "the manifest of checkpoint {path} is damaged (TypeError('option rule is dict"),
         ({"config": {"depth": 3}}, "the manifest of checkpoint {path} is damaged ("),
         ({"config": None}, "the manifest of checkpoint {path} is damaged ("),
         ({"recipe": {"loss": "ssim"}}, "the manifest of checkpoint {path} is damaged ("),

@@ -50,6 +50,15 @@ def test_sixteen_bits_orientation_and_limits_hold_there_too(folder, tmp_path, mo
         read_image(folder / "a.png")
 
 
+def test_a_size_is_found_in_the_first_bytes(folder, monkeypatch):
+    write_image(folder / "a.png", RNG.integers(0, 65536, (300, 400), dtype=np.uint16))  # more than 64 kB
+    memory, asked = fsspec.filesystem("memory"), []
+    cat_file = type(memory).cat_file
+    monkeypatch.setattr(type(memory), "get_file", lambda *_, **__: pytest.fail("the whole file was fetched"))
+    monkeypatch.setattr(type(memory), "cat_file", lambda *a, **k: asked.append(k["end"]) or cat_file(*a, **k))
+    assert declared_size(folder / "a.png") == (300, 400, 1) and max(asked) <= 65536
+
+
 def test_a_fusion_names_the_files_as_it_does_here(folder, tmp_path):
     fill(folder, "a.png", "b.png")
     result = fuse([str(folder / "a.png"), folder / "b.png"], backbone="pyramid")

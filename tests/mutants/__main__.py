@@ -92,14 +92,18 @@ def _sample(found: Map, options: argparse.Namespace) -> list[tuple[str, Change]]
 
 
 def _order(found: Map, path: str, change: Change) -> list[str]:
-    """Tests that reach the statement, those of the module's own file first, then others of the same files."""
-    name, package = Path(path).stem, Path(path).parent.name
+    """Tests that reach the statement, those of the module's own file first, then others of the same files and folder.
+
+    What a module does when it is imported is reached by the first test that asks for it, and matters to others.
+    """
+    name, package = Path(path).stem, path.removeprefix("ttd_jax/").split("/")[0]
 
     def reach(test: dict) -> bool:
         return any(p == path and (not change.where or line == change.where) for p, line in test["reached"])
 
     direct = {test for test in found if reach(found[test])}
     files = {test.split("::")[0] for test in direct}
+    files |= {file for file in (test.split("::")[0] for test in found) if file.startswith(f"tests/{package}/")}
     others = [test for test in found if test not in direct and test.split("::")[0] in files]
 
     def likely(test: str) -> float:

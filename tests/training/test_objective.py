@@ -8,7 +8,9 @@ from scipy import ndimage
 
 from ttd_jax import metrics
 from ttd_jax.backbones import bandnet
+from ttd_jax.core.fusion import Fused
 from ttd_jax.training import objective as o
+from ttd_jax.training import step
 from ttd_jax.training.batches import Batch
 from ttd_jax.training.plans import PLANS
 from ttd_jax.training.sources import TASKS
@@ -85,3 +87,20 @@ def test_the_objective_counts_shortfalls_in_full_and_gains_little():
         float(score(Batch(sources, sources, targets, clean, (reference + step).astype(np.float32)))) for step in (0, 50)
     )
     assert high - low == pytest.approx(100, rel=0.25)  # the softplus of a shortfall counts it once more
+
+
+@pytest.mark.parametrize(
+    ("value", "brightness", "beyond"), [(0.5, 0.0, 0.0), (0.75, 0.25, 0.0), (-0.1, 0.6, 0.1), (1.25, 0.75, 0.25)]
+)
+def test_what_the_objective_adds_to_the_measures(monkeypatch, value, brightness, beyond):
+    """Of an even image, where every measure is its reference: brightness, components and range in closed form."""
+    plan = PLANS["smoke"]
+    sources, targets = np.full((4, 2, 48, 48), 0.5, np.float32), np.full((4, 48, 48), 0.5, np.float32)
+    fused = Fused(jnp.full((4, 48, 48, 1), value), None, None, jnp.full((4, 2, 48, 48, 1), 0.4))
+    monkeypatch.setattr(step, "fuse_sets", lambda *_: fused)
+    monkeypatch.setattr(step, "measure", lambda *_: jnp.zeros(4))
+    batch = Batch(sources, sources, targets, np.zeros(4, bool), np.zeros((4, 4), np.float32))
+    total, _ = objective(bandnet.build(**plan.network), {"variables": {}, "saliency": 1.0, "scale": 1.0}, batch, plan)
+    expected = np.log(2) / 2 + 20 * np.mean([plan.brightness[task] for task in TASKS]) * brightness
+    expected += 51 * plan.component * 0.1 + 20 * beyond
+    assert float(total) == pytest.approx(expected, rel=1e-5)

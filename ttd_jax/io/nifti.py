@@ -39,8 +39,7 @@ def read_nifti(path: Path) -> Volume:
         shape = tuple(size for index, size in enumerate(image.shape) if index < 3 or size > 1)
         if len(shape) != 3 or image.get_data_dtype().kind not in "iuf":
             raise InputError(f"{path} has the shape {image.shape}: expected one grey volume of three dimensions")
-        codes = int(image.header["sform_code"]), int(image.header["qform_code"])
-        if image.affine is None or codes == (0, 0):
+        if image.affine is None or (image.header["sform_code"], image.header["qform_code"]) == (0, 0):
             raise InputError(f"{path} does not say where its voxels are (no affine): set its sform or qform first")
         check_declared(path, Declared(shape[0] * shape[2], shape[1], 1, 8))
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused below
