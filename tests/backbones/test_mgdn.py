@@ -54,7 +54,7 @@ def test_parameter_count(task, count):
 
 
 def test_the_wider_depth_network_differs_in_its_width_alone():
-    """So what golden arrays and counts say of the one holds for the other, for which there is no file."""
+    """So what golden arrays and counts say of the one holds for the other, for which there are none."""
     assert TASKS["depth16"] == TASKS["depth"]._replace(channels=60)
 
 
