@@ -51,6 +51,13 @@ def test_type_of_the_result_that_a_network_has_of_its_own():
     assert fuse(sources, backbone=depth, dtype="uint8").image.dtype == np.uint8
 
 
+def test_a_network_outside_any_rule_for_colour_gives_one_channel_as_a_plane():
+    sources = [RNG.random((6, 8)).astype(np.float32) for _ in range(2)]
+    result = fuse(sources, backbone=analytic.backbone("mean", raw=True), weighting="static")
+    assert result.image.shape == (6, 8)
+    np.testing.assert_allclose(result.image, np.clip(decode(encode(np.mean(sources, axis=0))), 0, 1), atol=1e-6)
+
+
 @pytest.mark.parametrize("shape", [(6, 8), (6, 8, 1), (6, 8, 3), (6, 8, 4), (6, 8, 2)])
 def test_shape_of_the_result(shape):
     a, b = RNG.random((2, *shape)).astype(np.float32)

@@ -10,7 +10,7 @@ import pytest
 
 from tests import analytic
 from ttd_jax import Fuser
-from ttd_jax.engine.memory import available_on, needed_memory
+from ttd_jax.engine.memory import available_on, check_memory, needed_memory
 from ttd_jax.errors import InputError
 from ttd_jax.io.limits import available_on_host
 
@@ -59,6 +59,19 @@ def ttd_jax_command(no_memory, tmp_path, capsys):
         write_image(name, (image * 255).astype(np.uint8))
     code = main(["fuse", *names, "-o", str(tmp_path / "o.png"), "--no-compile-cache"])
     return code, capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("platform", "place"), [("cpu", "memory"), ("gpu", "memory on H")])
+def test_what_several_devices_need_comes_out_of_one_memory_on_a_host_alone(monkeypatch, platform, place):
+    monkeypatch.setattr("ttd_jax.engine.memory.needed_memory", lambda program: 600_000_000)
+    monkeypatch.setattr("ttd_jax.engine.memory.available_on", lambda device: 1_000_000_000)
+    device = SimpleNamespace(platform=platform, device_kind="H")
+    check_memory(None, [device], "a batch")
+    if platform == "gpu":
+        check_memory(None, [device, device], "a batch")  # each has its own
+        monkeypatch.setattr("ttd_jax.engine.memory.needed_memory", lambda program: 1_200_000_000)
+    with pytest.raises(InputError, match=rf"^a batch needs about 1\.2 GB of {place}, and 1\.0 GB are free"):
+        check_memory(None, [device, device], "a batch")
 
 
 def test_what_is_needed_grows_with_the_image():

@@ -64,6 +64,14 @@ def test_jpeg_is_near_without_chroma_subsampling(tmp_path, name):
     assert read_image(tmp_path / f"grey-{name}").pixels.ndim == 2
 
 
+def test_the_quality_of_a_jpeg_is_95_unless_asked_otherwise(tmp_path):
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    for name, options in (("usual", {}), ("asked", {"quality": 95}), ("other", {"quality": 94})):
+        write_image(tmp_path / f"{name}.jpg", pixels, **options)
+    usual, asked, other = ((tmp_path / f"{name}.jpg").read_bytes() for name in ("usual", "asked", "other"))
+    assert usual == asked != other
+
+
 @pytest.mark.parametrize(
     ("name", "given", "stored"),
     [

@@ -10,6 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from ttd_jax import metrics
 from ttd_jax.metrics import METRICS, evaluate, resolve_variants, score
+from ttd_jax.metrics.levels import stretch
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,15 @@ def test_the_later_of_two_sources_counts_where_their_gains_are_equal(sources):
     assert viff(textured, other) == pytest.approx(viff(other, other), rel=1e-6)
     assert viff(other, textured) == pytest.approx(viff(textured, textured), rel=1e-6)
     assert viff(other, other) > 1.1 * viff(textured, textured) > 0
+
+
+def test_whole_levels_are_stretched_as_by_doubles_and_others_by_their_own_range():
+    for high in range(1, 256):
+        image = np.minimum(np.arange(256.0), high)[np.newaxis]
+        found = stretch(jnp.asarray(image, jnp.float32))
+        np.testing.assert_array_equal(found, np.floor(image / high * 255 + 0.5), err_msg=str(high))
+    found = stretch(jnp.asarray([[0.0, 10.0, 100.5]], jnp.float32))  # of 100 levels the 10th would be 26
+    assert found.tolist() == [[0, 25, 255]]
 
 
 @pytest.mark.parametrize(("variant", "level", "expected"), [("raw", 90, 0), ("hossny", 0, 0), ("hossny", 90, np.nan)])
