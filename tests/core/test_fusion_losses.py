@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from skimage.metrics import structural_similarity
 
+from ttd_jax.core.gradients import total_loss
 from ttd_jax.core.losses import gradient_difference, structural_dissimilarity
 
 
@@ -22,3 +23,14 @@ def test_the_gradient_loss_on_a_ramp():
     got = gradient_difference(ramp, jnp.zeros((6, 8, 1)))
     np.testing.assert_allclose(got[:, 1:-1], 0.01, rtol=1e-4)  # one level a pixel to the right, none downwards
     np.testing.assert_allclose(gradient_difference(ramp + 0.5, ramp), 0, atol=1e-6)
+
+
+def test_a_loss_of_ones_own_sees_two_images_of_one_shape():
+    shapes = []
+
+    def noted(component, source):
+        shapes.append((component.shape, source.shape))
+        return jnp.mean((component - source) ** 2)
+
+    total_loss(noted)(jnp.ones((4, 5, 3)), jnp.zeros((4, 5, 1)))
+    assert shapes == [((4, 5, 3), (4, 5, 3))]

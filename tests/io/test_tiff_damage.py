@@ -10,7 +10,7 @@ import tifffile
 from tests.io.files import GREY8, SMOOTH
 from ttd_jax.errors import InputError
 from ttd_jax.io.frames import read_frames
-from ttd_jax.io.images import read_image
+from ttd_jax.io.images import declared_size, read_image
 
 LENGTH, STRIP_OFFSETS, ROWS, STRIP_COUNTS, BITS, WIDTH = 257, 273, 278, 279, 258, 256
 TALL = np.random.default_rng(0).integers(0, 256, (24, 32), dtype=np.uint8)
@@ -113,6 +113,12 @@ def test_rows_of_less_than_a_byte_a_pixel(tmp_path, bits):
     pixels = levels.astype(bool) if bits == 1 else levels
     path = written(tmp_path / "a.tif", pixels, bitspersample=bits, rowsperstrip=2)
     assert read_image(path).pixels.shape == GREY8.shape
+
+
+def test_a_volume_in_one_page(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((16, 32, 48), np.uint8), volumetric=True, tile=(16, 16, 16))
+    assert declared_size(tmp_path / "a.tif") == (32, 48, 16)
+    assert refused(tmp_path / "a.tif") == " holds 16 planes in one page: save each as a page of its own"
 
 
 def pages(path: Path) -> list[np.ndarray]:

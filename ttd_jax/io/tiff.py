@@ -98,9 +98,11 @@ def page_pixels(page: tifffile.TiffPage, file: Any, path: Path) -> tuple[np.ndar
         path: Its name, for messages.
 
     Raises:
-        InputError: Strips or tiles are not those of its picture, or its colour space is not known.
+        InputError: Strips or tiles are not those of its picture, it is a volume, or its colour space is not known.
     """
     remarks: list[str] = []
+    if page.imagedepth > 1:
+        raise InputError(f"{path} holds {page.imagedepth} planes in one page: save each as a page of its own")
     if page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.PALETTE) and "BitsPerSample" not in page.tags:
         raise InputError(f"{path} is damaged, truncated or no image: it does not say how deep its pixels are")
     _check_segments(page, file, path)
