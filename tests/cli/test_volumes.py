@@ -15,7 +15,7 @@ from ttd_jax.align.volumes import register_volume
 from ttd_jax.errors import InputError
 from ttd_jax.io.dicom import read_dicom
 from ttd_jax.io.nifti import read_nifti
-from ttd_jax.io.volumes import Volume, apply_colormap, onto_grid, overview
+from ttd_jax.io.volumes import COLORMAPS, Volume, apply_colormap, onto_grid, overview
 
 FAST = ["--backbone", "pyramid", "--weighting", "static"]
 SHAPE, STEP, SPACING = (6, 20, 24), 3.0, (1.5, 1.25)
@@ -272,6 +272,9 @@ def test_without_the_extra_it_is_named(ttd_jax, place, monkeypatch):
 
 
 def test_colours_and_overview():
+    for name, stops in COLORMAPS.items():
+        shown = apply_colormap(np.linspace(0, 1, len(stops)), name)
+        assert shown.min() >= 0 and shown.max() <= 1 and np.unique(shown, axis=0).shape == (len(stops), 3)
     with pytest.raises(InputError, match="colour maps are"):
         apply_colormap(np.zeros(3), "jet")
     shown = overview(np.zeros((6, 20, 24, 3), np.float32), (3.0, 1.5, 1.5))

@@ -52,6 +52,12 @@ def test_covariance_by_hand():
     np.testing.assert_allclose(correlation(weights, losses), [-1, -1], rtol=1e-6)
 
 
+def test_a_correlation_is_no_more_than_one_whatever_is_rounded():
+    weights = jnp.asarray(RNG.random((500, 8, 9)), jnp.float32)
+    found = np.asarray(correlation(weights, 3 * weights))
+    assert found.min() > 1 - 1e-5 and found.max() <= 1
+
+
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_uniform_weights_have_no_covariance(count):
     losses = jnp.asarray(RNG.random((count, 31, 17)), jnp.float32)

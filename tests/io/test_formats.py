@@ -53,6 +53,8 @@ def test_a_format_of_ones_own(tmp_path, registered):
     assert list(match_stems([tmp_path, tmp_path]).complete) == ["a"]
     with pytest.raises(InputError, match="exists already"):
         write_image(tmp_path / "a.npy", GREY16)
+    with pytest.raises(InputError, match="a quality is for JPEG and WebP"):
+        write_image(tmp_path / "a.npy", GREY16, overwrite=True, quality=50)
 
 
 def test_the_limits_hold_for_it_too(tmp_path, registered, monkeypatch):

@@ -59,6 +59,12 @@ def test_a_size_is_found_in_the_first_bytes(folder, monkeypatch):
     assert declared_size(folder / "a.png") == (300, 400, 1) and max(asked) <= 65536
 
 
+def test_a_list_with_an_open_quote_is_refused(tmp_path):
+    (tmp_path / "sets.csv").write_text('near,far\na.png,"b.png"c\n')
+    with pytest.raises(InputError, match=r"sets\.csv is a list of sets as CSV, JSON .*; it cannot be read"):
+        read_manifest(tmp_path / "sets.csv")
+
+
 def test_a_fusion_names_the_files_as_it_does_here(folder, tmp_path):
     fill(folder, "a.png", "b.png")
     result = fuse([str(folder / "a.png"), folder / "b.png"], backbone="pyramid")

@@ -51,6 +51,13 @@ def test_another_luma_keeps_the_hue(rgb, y):
     assert (np.abs(paled) <= np.abs(chroma) + 1e-6).all() and (paled * chroma >= -1e-6).all()
 
 
+def test_no_colour_leaves_the_range_by_rounding():
+    rng = np.random.default_rng(2)
+    y, chroma = rng.random((300, 300, 1)), rng.random((300, 300, 2)) - 0.5
+    joined = np.asarray(join_luma(jnp.asarray(y, jnp.float32), jnp.asarray(chroma, jnp.float32)))
+    assert joined.min() >= 0 and joined.max() <= 1
+
+
 def test_luma_gives_way_by_half_and_the_colour_pales_no_more_than_it_must():
     rng = np.random.default_rng(1)
     rgb, y = jnp.asarray(rng.random((200, 1, 3)), jnp.float32), jnp.asarray(rng.random((200, 1, 1)), jnp.float32)
