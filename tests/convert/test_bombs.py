@@ -99,6 +99,8 @@ def test_bombs_are_refused_in_a_second(tmp_path, layout):
     names = {}
     for index, (name, root) in enumerate(bombs().items()):
         names[str(SAVERS[layout](tmp_path / f"{index}.pth", root))] = name
+    for name, node in {"shared": SHARED, "deep": DEEP}.items():  # the list of storages that stands behind the tensors
+        names[str(save_legacy(tmp_path / f"{name}.pth", {"a": GOOD}, keys=[node]))] = f"{name} key of the list"
     done = subprocess.run(
         [sys.executable, "-c", READ_ALL, *names],
         capture_output=True,

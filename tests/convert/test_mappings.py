@@ -1,5 +1,7 @@
 """The tables of all networks but IFCNN: their authors' files, and files that do not fit."""
 
+import re
+
 import jax
 import numpy as np
 import pytest
@@ -126,6 +128,20 @@ def test_keys_and_layouts(network, prefix):
     assert got.keys() == expected.keys()
     for target, array in expected.items():
         np.testing.assert_array_equal(got[target], array, err_msg=target)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_rule_fills_variables_and_every_variable_has_a_rule(network):
+    spec, rules = NETWORKS[network], TABLES[network].rules if network in TABLES else ()
+    patterns = [re.compile(re.sub(r"\\{\w+\\}", "[^/.]+", re.escape(rule.target))) for rule in rules]
+    filled = set()
+    for preset in {"mgdn": ("focus", "deghost")}.get(network, [*spec.presets]):  # others differ in numbers alone
+        for variable in flatten(spec.abstract(spec.build(**spec.presets[preset]))) if rules else ():
+            numbers = [i for i, pattern in enumerate(patterns) if pattern.fullmatch(variable)]
+            assert numbers, variable
+            filled.update(numbers)
+    assert filled == {*range(len(rules))}
+    assert all("/" not in rule.source and rule.target.startswith(("params/", "batch_stats/")) for rule in rules)
 
 
 def test_deghosting_has_one_stem_under_another_name():

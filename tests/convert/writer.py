@@ -180,12 +180,12 @@ def save_zip(path: Path, root: Any, byteorder: str = "little", compression: int 
     return path
 
 
-def save_legacy(path: Path, root: Any, little_endian: bool = True) -> Path:
-    """A file as PyTorch wrote it before, with storages of a GPU."""
+def save_legacy(path: Path, root: Any, little_endian: bool = True, keys: Any = None) -> Path:
+    """A file as PyTorch wrote it before, with storages of a GPU; ``keys`` in place of its list of them."""
     storages = storages_in(root)
     system = {"protocol_version": 1001, "little_endian": little_endian, "type_sizes": {"int": 4}}
     file = io.BytesIO()
-    for node in (0x1950A86A20F9469CFC6C, 1001, system, root, sorted(storages)):
+    for node in (0x1950A86A20F9469CFC6C, 1001, system, root, keys or sorted(storages)):
         file.write(pickled(node, legacy=True))
     for key in sorted(storages):
         file.write(struct.pack("<q", storages[key].data.size) + storages[key].data.tobytes())
