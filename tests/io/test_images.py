@@ -8,7 +8,7 @@ from PIL import Image
 
 from tests.io.files import GREY8, GREY16, GREY_FLOAT, RGB8, RGB16, RGB_FLOAT, SMOOTH, decode_png
 from ttd_jax.errors import InputError
-from ttd_jax.io.images import read_image, stored_dtype, write_image
+from ttd_jax.io.images import declared_size, read_image, stored_dtype, write_image
 
 GREY = {"uint8": GREY8, "uint16": GREY16, "float32": GREY_FLOAT}
 RGB = {"uint8": RGB8, "uint16": RGB16, "float32": RGB_FLOAT}
@@ -62,6 +62,12 @@ def test_jpeg_is_near_without_chroma_subsampling(tmp_path, name):
         assert [sampling for _, *sampling, _ in image.layer] == [[1, 1]] * 3
     write_image(tmp_path / f"grey-{name}", SMOOTH[..., 0])
     assert read_image(tmp_path / f"grey-{name}").pixels.ndim == 2
+
+
+@pytest.mark.parametrize("ending", ["png", "tif", "jpg", "webp", "bmp"])
+def test_the_size_is_told_before_pixels_are_read(tmp_path, ending):
+    write_image(tmp_path / f"a.{ending}", SMOOTH)
+    assert declared_size(tmp_path / f"a.{ending}") == SMOOTH.shape
 
 
 def test_the_quality_of_a_jpeg_is_95_unless_asked_otherwise(tmp_path):

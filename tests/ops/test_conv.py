@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import correlate
 
 from ttd_jax.ops import conv as module
-from ttd_jax.ops.conv import compose, conv, replicate_conv
+from ttd_jax.ops.conv import compose, conv, depthwise_conv, replicate_conv
 from ttd_jax.ops.padding import replicate_pad
 
 
@@ -51,6 +51,14 @@ def test_padded_convolution(channels):
     x, kernel = draw(2, 9, 13, channels), draw(5, 5, channels, 2, seed=1)
     got = conv(replicate_pad(jnp.asarray(x), 2), jnp.asarray(kernel))
     np.testing.assert_allclose(got, [expected(one, kernel) for one in x], atol=2e-5)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_each_channel_for_itself(size):
+    x, kernel = draw(2, 9, 11, 4), draw(size, size, 4, seed=3)
+    got = depthwise_conv(replicate_pad(jnp.asarray(x), size // 2), jnp.asarray(kernel))
+    alone = [[correlate(one[..., c], kernel[..., c], mode="nearest") for c in range(4)] for one in x]
+    np.testing.assert_allclose(got, np.moveaxis(alone, 1, -1), atol=1e-5)
 
 
 def test_two_convolutions_composed(monkeypatch):
