@@ -252,3 +252,13 @@ def test_the_source_that_is_as_bright_as_the_result_tells_its_colour():
 def test_options_that_cannot_be_are_refused(options, says):
     with pytest.raises(InputError, match=says):
         LossWeighting(**options)
+
+
+def test_components_by_band_are_of_the_kind_that_was_asked_for():
+    sources, weighting = draw(2, 40, 44, 1), LossWeighting(bands=3, saliency=1.0, scale=1.0)
+    alone, fused = (
+        run(Dimmed(), {}, sources, replace(weighting, component=c).complete(PAPER)) for c in ("alone", "fused")
+    )
+    np.testing.assert_allclose(alone.components, 0.8 * sources + 0.1, atol=1e-6)
+    expected = np.broadcast_to(0.8 * sources.mean(axis=0) + 0.1, sources.shape)
+    np.testing.assert_allclose(fused.components, expected, atol=1e-6)

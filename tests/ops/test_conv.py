@@ -7,7 +7,7 @@ import pytest
 from scipy.ndimage import correlate
 
 from ttd_jax.ops import conv as module
-from ttd_jax.ops.conv import compose, conv, depthwise_conv, replicate_conv
+from ttd_jax.ops.conv import compose, conv, depthwise_conv, reflect_conv, replicate_conv
 from ttd_jax.ops.padding import replicate_pad
 
 
@@ -51,6 +51,15 @@ def test_padded_convolution(channels):
     x, kernel = draw(2, 9, 13, channels), draw(5, 5, channels, 2, seed=1)
     got = conv(replicate_pad(jnp.asarray(x), 2), jnp.asarray(kernel))
     np.testing.assert_allclose(got, [expected(one, kernel) for one in x], atol=2e-5)
+
+
+@pytest.mark.parametrize("shape", [(3, 40, 2), (4, 40, 2), (5, 40, 2), (40, 4, 2), (12, 13, 2)])
+def test_mirrored_convolution_of_narrow_maps_too(monkeypatch, shape):
+    monkeypatch.setattr(module, "MEND_PIXELS", 0)
+    x, kernel = draw(*shape), draw(5, 5, 2, 3, seed=4)
+    got = reflect_conv(jnp.asarray(x), jnp.asarray(kernel))
+    alone = [sum(correlate(x[..., c], kernel[..., c, k], mode="mirror") for c in range(2)) for k in range(3)]
+    np.testing.assert_allclose(got, np.stack(alone, axis=-1), atol=2e-5)
 
 
 @pytest.mark.parametrize("size", [1, 3, 5])
