@@ -10,7 +10,8 @@ the other is first), so that whatever else the machine does hits both. Counted a
 the wall clock of a shared machine says little. A line is the medians of both sides, and the median of the ratios of
 neighbouring runs with the middle half of them. A case whose median ratio is above 1.05 and whose middle half lies above
 1 counts as slower; one that is new, or fails on one side only, is told. The exit code is 1 if something is slower or
-fails here. Peak memory is told for the commands, which are processes from start to end.
+fails here. Peak memory is told for the commands, which are processes from start to end; for others, what their
+fusions hold between arguments and results as the compiler plans it. *compiled* are the programs of all runs of a case.
 """
 
 import argparse
@@ -136,7 +137,8 @@ def started(*which: tuple[Path, str], size: tuple[int, int]) -> Iterator[list[Si
 
 def compare(before: Path, cases: list[str], options: argparse.Namespace) -> int:
     """A line for each case, processor seconds before and now; the exit code."""
-    print(f"{'case':20}{'before, s':>12}{'now, s':>10}{'now / before':>14}{'middle half':>16}{'peak MB':>16}")
+    heads = f"{'before, s':>12}{'now, s':>10}{'now / before':>14}{'middle half':>16}{'MB':>16}{'compiled':>12}"
+    print(f"{'case':20}{heads}")
     worse = []
     for case in cases:
         with started((before, case), (HERE, case), size=options.size) as (old, new):
@@ -148,7 +150,8 @@ def compare(before: Path, cases: list[str], options: argparse.Namespace) -> int:
         ratios = [b["processor"] / a["processor"] for a, b in zip(first, second, strict=True)]
         verdict, line = judged(ratios)
         seconds = [statistics.median(run["processor"] for run in runs) for runs in (first, second)]
-        print(f"{case:20}{seconds[0]:12.3f}{seconds[1]:10.3f}{line}{_peaks(first, second):>16} {verdict}", flush=True)
+        counts = _both(first, second, "peak", "between") + _both(first, second, "programs", width=12)
+        print(f"{case:20}{seconds[0]:12.3f}{seconds[1]:10.3f}{line}{counts} {verdict}", flush=True)
         worse += [case] * (verdict == "slower")
     return _last(worse)
 
@@ -161,10 +164,14 @@ def judged(ratios: list[float]) -> tuple[str, str]:
     return verdict, f"{middle:14.3f}{f'{low:.3f} to {high:.3f}':>16}"
 
 
-def _peaks(first: list[dict[str, float]], second: list[dict[str, float]]) -> str:
-    if "peak" not in first[0]:
-        return ""
-    return " to ".join(f"{statistics.median(run['peak'] for run in runs):.0f}" for runs in (first, second))
+def _both(first: list[dict[str, float]], second: list[dict[str, float]], *names: str, width: int = 16) -> str:
+    """The first of these figures that is there, before and now: of peaks the median, of counts the last."""
+    for name in names:
+        if any(runs[-1].get(name) for runs in (first, second)):
+            middle = statistics.median if name == "peak" else max
+            told = [middle([run[name] for run in runs]) for runs in (first, second)]
+            return " to ".join(f"{figure:.3g}" for figure in told).rjust(width)
+    return " " * width
 
 
 def multiple(case: str, options: argparse.Namespace) -> float | None:

@@ -35,10 +35,16 @@ def fusion(name: str, weighting: str, channels: int = 1, *, share: int = 1) -> C
 
         fuser = Fuser(random_backbone(name) if name != "default" else None, weighting=weighting)
         shape = (height // share, width // share, *((3,) if channels == 3 else ()))
-        pair = [scene(shape, seed) for seed in (1, 2)]
-        return lambda: _nothing(fuser(pair))
+        pair: Any = [scene(shape, seed) for seed in (1, 2)]
+        roles = ROLES.get(name)
+        sources = pair if roles is None else dict(zip(roles, pair, strict=True))
+        return lambda: _nothing(fuser(sources))
 
     return prepare
+
+
+ROLES = {"piafusion": ("visible", "infrared")}
+"""Of networks that do not take their sources by order."""
 
 
 def compilation(name: str) -> Callable[[int, int], Run]:
@@ -174,6 +180,30 @@ def random_backbone(name: str) -> Any:
     return Backbone(**shared | {"name": name, "model": model, "variables": variables})
 
 
+def watch() -> dict[str, float]:
+    """Counts, from now on, of the programs that this process compiles, and the memory that the largest fusion plans.
+
+    ``between`` is that memory, in MB: of arrays that are neither arguments nor results.
+    """
+    import jax
+
+    from ttd_jax.engine import programs
+
+    found = {"programs": 0.0, "between": 0.0}
+    check_memory: Any = programs.check_memory
+
+    def checked(program: Any, *arguments: Any, **options: Any) -> Any:
+        found["between"] = max(found["between"], program.memory_analysis().temp_size_in_bytes / 1e6)
+        return check_memory(program, *arguments, **options)
+
+    def count(event: str, *_: Any, **__: Any) -> None:
+        found["programs"] += event == "/jax/core/compile/backend_compile_duration"
+
+    programs.check_memory = checked  # type: ignore[assignment]
+    jax.monitoring.register_event_duration_secs_listener(count)
+    return found
+
+
 def main() -> None:
     """One case: ready after its first run, then once for every line."""
     checkout, case, height, width = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -184,12 +214,13 @@ def main() -> None:
     answers, out = sys.stdout, contextlib.redirect_stdout(sys.stderr)
     with out:
         run = CASES[case].prepare(height, width)
+        seen = watch()
         run()
         print("answer {}", file=answers, flush=True)
         for _ in sys.stdin:
             started = time.process_time()
             found = run() or {"processor": time.process_time() - started}
-            print(f"answer {json.dumps(found)}", file=answers, flush=True)
+            print(f"answer {json.dumps(seen | found)}", file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """The guard against going back: what counts as slower, and that a change is seen where there is one."""
 
+import numpy as np
 import pytest
 
 from benchmarks.compare import judged, told
-from benchmarks.compare_cases import CASES
+from benchmarks.compare_cases import CASES, watch
+from ttd_jax import Fuser
+from ttd_jax.engine import programs
 
 
 @pytest.mark.parametrize(
@@ -31,3 +34,17 @@ def test_stored_figures_tell_what_became_slower_failed_or_is_new(capsys):
 def test_a_case_measures_its_own_process(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert CASES["convolution"].prepare(8, 8)() is None
+
+
+def test_programs_and_their_memory_are_counted(monkeypatch):
+    monkeypatch.setattr(programs, "check_memory", programs.check_memory)  # put back at the end
+    counted = []
+    monkeypatch.setattr("jax.monitoring.register_event_duration_secs_listener", counted.append)
+    seen = watch()
+    fuser = Fuser("pyramid", weighting="static")
+    for _ in range(2):
+        fuser([np.zeros((40, 48)), np.ones((40, 48))])
+    assert seen["between"] > 0
+    for event in ("/jax/core/compile/backend_compile_duration", "/jax/core/compile/jaxpr_trace_duration"):
+        counted[0](event, 0.1)
+    assert seen["programs"] == 1
