@@ -28,7 +28,8 @@ os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")  # what is mixed is
 
 if importlib.util.find_spec("convert") is None:  # not in a checkout: the wheel has it under another name
     sys.modules["convert"] = importlib.import_module("ttd_jax_convert")
-install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")
+if os.environ.get("TESTS") != "optimized":  # those are run without, too
+    install_import_hook(["ttd_jax", "convert"], f"{typecheck.__name__}.check")
 
 forget_what_is_patched()
 
@@ -106,6 +107,7 @@ def checkpoint(tmp_path_factory, ifcnn_variables) -> Path:
 
 
 def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name != "test_optimized.py")  # a minute: no worker is to begin with it last
     if SHARED.is_dir():
         return
     for item in items:

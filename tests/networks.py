@@ -32,7 +32,7 @@ def _draw(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> jax.Ar
         values = rng.uniform(0.5, 1.5, shape)
     else:
         values = rng.normal(size=shape) / 10
-    return jnp.asarray(values, jnp.float32)
+    return jax.device_put(values.astype(np.float32))
 
 
 def _hidden(model: IFCNN, variables, images):
@@ -42,10 +42,10 @@ def _hidden(model: IFCNN, variables, images):
     def body(module, x):
         return module.conv3(module.encode(x))
 
-    return np.asarray(network.apply(variables, normalize(images), method=body))
+    return np.asarray(jax.jit(lambda x: network.apply(variables, normalize(x), method=body))(images))
 
 
 def ifcnn_backbone(variables, rule: str = "mean") -> Backbone:
     """A backbone in memory, as ``load_backbone`` would give it."""
     model = SPEC.build(rule=rule)
-    return Backbone(SPEC, model, jax.tree.map(jnp.asarray, variables))
+    return Backbone(SPEC, model, jax.device_put(variables))

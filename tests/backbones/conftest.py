@@ -3,7 +3,6 @@
 from functools import cache
 
 import jax
-import jax.numpy as jnp
 import pytest
 
 from tests.backbones.golden import FILES, GoldenNetwork, files_of
@@ -38,6 +37,6 @@ def golden(shared_data):
         model = spec.build(**spec.presets[preset])
         tensors = {key: one for file in files_of(shared_data, name) for key, one in read_torch_file(file).items()}
         variables = convert(tensors, TABLES[network], spec.abstract(model)).variables
-        return GoldenNetwork(spec, model, jax.tree.map(jnp.asarray, variables), shared_data / "golden" / arrays)
+        return GoldenNetwork(spec, model, jax.device_put(variables), shared_data / "golden" / arrays)
 
     return load

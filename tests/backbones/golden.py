@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ttd_jax.backbones.spec import Spec
@@ -94,6 +93,6 @@ def random_variables(spec: Spec, model: Any, seed: int = 0) -> Any:
             values = rng.uniform(0.005, 0.015, leaf.shape)
         else:
             values = rng.normal(size=leaf.shape) / 10
-        return jnp.asarray(values, jnp.float32)
+        return values.astype(np.float32)
 
-    return jax.tree_util.tree_map_with_path(draw, spec.abstract(model))
+    return jax.device_put(jax.tree_util.tree_map_with_path(draw, spec.abstract(model)))  # compiles nothing

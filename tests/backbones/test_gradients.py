@@ -36,7 +36,7 @@ def test_gradients(name, monkeypatch):
     recipe = None if name in STATICALLY else spec.recipes["paper" if name == "auif" else "default"]
     rng = np.random.default_rng(0)
     with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # networks hold float32 numbers
-        variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), random_variables(spec, model))
+        variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), random_variables(spec, model))
         sources, probe = jnp.asarray(rng.random(shape)), jnp.asarray(rng.normal(size=(*shape[1:3], 3)))
 
         def value(sources, variables):

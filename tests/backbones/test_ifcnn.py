@@ -176,10 +176,11 @@ def test_a_batch_of_folded_networks(ifcnn_variables, in_strips):
 def test_one_black_pixel_stands_for_a_black_image(ifcnn_variables):
     model = IFCNN()
     sources = jnp.asarray(np.random.default_rng(0).random((2, 9, 14, 1)), jnp.float32)
-    features = model.encode(ifcnn_variables, sources)
-    black = model.encode(ifcnn_variables, jnp.zeros_like(sources))[0]
-    got = uni_source_components(model, ifcnn_variables, sources, features, kind="black")
-    expected = [model.decode(ifcnn_variables, jnp.maximum(own, black)) for own in features]
+    features = encode(model, ifcnn_variables, sources)
+    black = encode(model, ifcnn_variables, jnp.zeros_like(sources))[0]
+    components = jax.jit(lambda *arrays: uni_source_components(model, *arrays, kind="black"))
+    got = components(ifcnn_variables, sources, features)
+    expected = [decode(model, ifcnn_variables, jnp.maximum(own, black)) for own in features]
     np.testing.assert_allclose(got, expected, atol=1e-5)
 
 

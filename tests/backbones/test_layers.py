@@ -34,11 +34,16 @@ def draw(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
+def applied(module):
+    """The module as one program of its own, whatever equal modules were compiled before."""
+    return jax.jit(lambda *arguments: module.apply(*arguments))
+
+
 def parameters(module, *inputs):
     """Random parameters of a module."""
     abstract = jax.eval_shape(lambda: module.init(jax.random.key(0), *inputs))
     leaves, tree = jax.tree.flatten(abstract)
-    return jax.tree.unflatten(tree, [jnp.asarray(draw(*leaf.shape, seed=i) / 2) for i, leaf in enumerate(leaves)])
+    return jax.device_put(jax.tree.unflatten(tree, [draw(*leaf.shape, seed=i) / 2 for i, leaf in enumerate(leaves)]))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +62,7 @@ def test_depthwise_convolution(strip_pixels, pad, mode):
 def test_replicate_convolution(size, dilation):
     module, x = ReplicateConv(2, size, dilation), draw(2, 9, 13, 3)
     kernel, bias = draw(size, size, 3, 2, seed=1), draw(2, seed=2)
-    got = module.apply({"params": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}, jnp.asarray(x))
+    got = applied(module)({"params": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}, jnp.asarray(x))
     spread = np.zeros((dilation * (size - 1) + 1,) * 2 + (3, 2))
     spread[::dilation, ::dilation] = kernel
     expected = [
@@ -119,7 +124,7 @@ def test_gated_feed_forward(strip_pixels, group):
     wide = grouped(x @ p["project_in"][0, 0], p["dwconv"], 12 // group)
     gate, content = np.asarray(wide[..., :6], np.float64), np.asarray(wide[..., 6:])
     expected = gate * (1 + erf(gate / np.sqrt(2))) / 2 * content @ np.asarray(p["project_out"][0, 0])
-    np.testing.assert_allclose(module.apply(variables, x), expected, atol=1e-4)
+    np.testing.assert_allclose(applied(module)(variables, x), expected, atol=1e-4)
 
 
 def test_two_linear_convolutions_are_one(strip_pixels):
@@ -128,7 +133,7 @@ def test_two_linear_convolutions_are_one(strip_pixels):
     p = variables["params"]
     qkv = grouped(x @ p["qkv1"]["kernel"][0, 0], p["qkv2"]["kernel"], 1)
     expected = channel_attention(qkv, lambda s: s[1:-1, 1:-1], p["scale"], p["proj"]["kernel"][0, 0])
-    np.testing.assert_allclose(module.apply(variables, x), expected, atol=1e-4)
+    np.testing.assert_allclose(applied(module)(variables, x), expected, atol=1e-4)
 
 
 def test_cross_attention_pads_behind_the_bias(strip_pixels):
@@ -148,7 +153,7 @@ def test_cross_attention_pads_behind_the_bias(strip_pixels):
     qkv = jnp.concatenate([branch(guide, "q"), branch(content, "kv")], axis=-1)
     project = p["project_out"]
     expected = channel_attention(qkv, lambda s: s[1:-1, 1:-1], p["temperature"], project["kernel"][0, 0])
-    np.testing.assert_allclose(module.apply(variables, guide, content), expected + project["bias"], atol=1e-4)
+    np.testing.assert_allclose(applied(module)(variables, guide, content), expected + project["bias"], atol=1e-4)
 
 
 def test_dynamic_filter_with_one_kernel_for_all_pixels(strip_pixels):
@@ -193,7 +198,7 @@ def test_window_attention(strip_pixels, shifted):
         logits = qh @ kh.T / np.sqrt(3) + table[di + side - 1, dj + side - 1, head]
         out.append(softmax(np.where(together, logits, -np.inf), axis=-1) @ vh)
     expected = np.concatenate(out, axis=-1) @ p["proj"]["kernel"] + p["proj"]["bias"]
-    got = module.apply(variables, x, jnp.asarray(shifted))
+    got = applied(module)(variables, x, jnp.asarray(shifted))
     np.testing.assert_allclose(got, expected.reshape(height, width, channels), atol=1e-4)
 
 

@@ -11,6 +11,7 @@ from tests.backbones.golden import assert_parity, random_variables
 from ttd_jax import Fuser
 from ttd_jax.backbones.piafusion import SPEC, PIAFusion
 from ttd_jax.backbones.spec import Backbone
+from ttd_jax.core.dominability import uni_source_components
 from ttd_jax.core.fusion import fuse
 from ttd_jax.core.weighting import PAPER, LossWeighting, StaticWeighting
 from ttd_jax.errors import InputError
@@ -28,13 +29,12 @@ def test_golden_arrays(golden, case):
 
     @jax.jit
     def everything(variables, sources):
-        computed = {"static": fuse(model, variables, sources, StaticWeighting()).image}
-        for kind in ("isolate", "duplicate"):
-            weighting = LossWeighting(component=kind).complete(SPEC.recipes["default"])
-            components = fuse(model, variables, sources, weighting).components
+        features = model.encode(variables, sources)
+        computed = {"static": model.render(variables, model.merge(features), sources)}
+        for kind, ours in (("isolate", "alone"), ("duplicate", "scaled")):
+            components = uni_source_components(model, variables, sources, features, kind=ours)
             computed |= {f"{kind}_{role}": components[m] for m, role in enumerate(ROLES)}
         if case == "small":
-            features = model.encode(variables, sources)
             computed |= {f"features_{role}": features[m] for m, role in enumerate(ROLES)}
         return computed
 

@@ -217,18 +217,20 @@ def test_the_l1_rule_by_name(variables):
 
 @pytest.mark.parametrize("shape", [(5, 1, 1, 2), (2, 3, 4), (7, 9, 3), (6, 5, 1)])
 def test_convolutions_that_extend_their_maps(mended, shape):
-    x = jnp.asarray(RNG.normal(size=shape), jnp.float32)
-    kernel = jnp.asarray(RNG.normal(size=(3, 3, shape[-1], 4)), jnp.float32)
-    np.testing.assert_allclose(reflect_conv(x, kernel), conv(reflect_pad(x, 1), kernel), atol=1e-5)
-    np.testing.assert_allclose(zero_conv(x, kernel), conv(zero_pad(x, 1), kernel), atol=1e-5)
+    x, kernel = (RNG.normal(size=size).astype(np.float32) for size in (shape, (3, 3, shape[-1], 4)))
+    extended = jax.jit(lambda x, kernel: (reflect_conv(x, kernel), zero_conv(x, kernel)))(x, kernel)
+    padded = jax.jit(lambda x, kernel: [conv(pad(x, 1), kernel) for pad in (reflect_pad, zero_pad)])(x, kernel)
+    for got, expected in zip(extended, padded, strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 1), (3, 3, 1), (2, 7, 9, 1)])
 def test_a_step_is_two_convolutions(mended, shape):
-    x, kernel = (jnp.asarray(RNG.normal(size=s), jnp.float32) for s in (shape, (3, 3, 1, 5)))
-    between = conv(reflect_pad(x, 1), kernel)
-    expected = conv(reflect_pad(between, 1), kernel[::-1, ::-1].swapaxes(2, 3))
-    np.testing.assert_allclose(normal_conv(x, kernel), expected, atol=2e-5)
+    x, kernel = (RNG.normal(size=s).astype(np.float32) for s in (shape, (3, 3, 1, 5)))
+    turned = kernel[::-1, ::-1].swapaxes(2, 3)
+    two = jax.jit(lambda x, kernel, turned: conv(reflect_pad(conv(reflect_pad(x, 1), kernel), 1), turned))
+    one = jax.jit(lambda x, kernel: normal_conv(x, kernel))
+    np.testing.assert_allclose(one(x, kernel), two(x, kernel, turned), atol=2e-5)
 
 
 def test_the_gradient_in_strips_equals_the_whole(variables, monkeypatch):

@@ -27,8 +27,8 @@ def made(network, inputs):
     """Random variables in float64, and what the network makes of the inputs with them."""
     abstract = jax.eval_shape(network.init, jax.random.key(0), inputs)
     variables = jax.tree_util.tree_map_with_path(draw, abstract)
-    got = network.apply(jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), variables), inputs)
-    return variables, np.asarray(got)
+    run = jax.jit(lambda variables, inputs: network.apply(variables, inputs))
+    return variables, np.asarray(run(jax.tree.map(np.float32, variables), inputs))
 
 
 def layer(x, parameters, mode):

@@ -143,8 +143,10 @@ def test_volumes_that_lie_elsewhere_are_registered(ttd_jax, place):
     assert error(np.eye(4), made) > 12 and error(found, made) < 2.5  # half a voxel of the PET
     assert any(remark.startswith("pet was moved by ") for remark in told["remarks"])
     assert "--align auto or euclidean; got affine" in ttd_jax(*arguments, "--align", "affine").err
-    write_nii("noise.nii", np.random.default_rng(0).random(made.mri.shape), flip @ made.mri_grid)
-    done = ttd_jax("fuse", "mri=mri.nii.gz", "pet=noise.nii", "-o", "no.nii", "--align", *FAST)
+    small = made_volumes(1, coarse=3)
+    write_nii("small.nii", small.mri, flip @ small.mri_grid)
+    write_nii("noise.nii", np.random.default_rng(0).random(small.mri.shape), flip @ small.mri_grid)
+    done = ttd_jax("fuse", "mri=small.nii", "pet=noise.nii", "-o", "no.nii", "--align", *FAST)
     assert done.code == 2 and "pet could not be aligned to mri: " in done.err and not Path("no.nii").exists()
 
 

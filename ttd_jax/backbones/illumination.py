@@ -112,4 +112,4 @@ def load_illumination(checkpoint: str | os.PathLike[str]) -> Illumination:
             f"convert best_cls.pth with python convert/from_torch.py {SPEC.name} best_cls.pth --output FOLDER"
         )
     variables = load_variables(checkpoint, SPEC.abstract(SPEC.build()))
-    return Illumination(jax.tree.map(jnp.asarray, variables), manifest)
+    return Illumination(jax.device_put(variables), manifest)
