@@ -199,7 +199,7 @@ def watch() -> dict[str, float]:
     def count(event: str, *_: Any, **__: Any) -> None:
         found["programs"] += event == "/jax/core/compile/backend_compile_duration"
 
-    programs.check_memory = checked  # type: ignore[assignment]
+    programs.check_memory = checked
     jax.monitoring.register_event_duration_secs_listener(count)
     return found
 

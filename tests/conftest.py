@@ -22,8 +22,11 @@ from tests.kept import KEPT, forget_what_is_patched
 if os.environ.get("TESTS") != "optimized":
     os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
     if tuple(map(int, version("jaxlib").split(".")[:2])) <= (0, 10):  # later ones have the emitters only
-        os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+        # No emitters, and one module of machine code a program: both compile with less work.
+        flags = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+        os.environ.setdefault("XLA_FLAGS", flags)
 
+os.environ.setdefault("JAX_TRACEBACK_IN_LOCATIONS_LIMIT", "1")  # ten frames for every operation take time
 os.environ.setdefault("JAX_NUMPY_DTYPE_PROMOTION", "strict")  # what is mixed is mixed on purpose
 
 if importlib.util.find_spec("convert") is None:  # not in a checkout: the wheel has it under another name
@@ -38,6 +41,8 @@ forget_what_is_patched()
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 
 MAY_SKIP = ("shared_data", "browser")
+FIRST = ("test_optimized.py", "test_notebooks.py", "test_cluster.py", "test_page.py", "test_trainer.py")
+"""Files with tests of ten seconds to a minute: a worker that began with one last would keep the others waiting."""
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 hypothesis.settings.register_profile("default", deadline=None, max_examples=15, derandomize="CI" in os.environ)
@@ -107,7 +112,7 @@ def checkpoint(tmp_path_factory, ifcnn_variables) -> Path:
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.path.name != "test_optimized.py")  # a minute: no worker is to begin with it last
+    items.sort(key=lambda item: FIRST.index(item.path.name) if item.path.name in FIRST else len(FIRST))
     if SHARED.is_dir():
         return
     for item in items:

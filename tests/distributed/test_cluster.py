@@ -74,7 +74,7 @@ def test_a_bucket_by_the_command(ttd_jax, bucket):
     written = {name: bucket.info(name)["LastModified"] for name in bucket.find("pairs/fused")}
     bucket.rm_file("pairs/fused/3.png")
     write_image("s3://pairs/ir/7.png", picture(SECOND, np.uint16))
-    done = ttd_jax(*command, "--skip-existing")
+    done = ttd_jax(*command, "--skip-existing", "--ray-workers", "1")
     assert (done.code, done.out) == (1, "s3://pairs/fused: 2 fused, 1 failed\n")
     assert done.err.endswith("ttd-jax: note: 5 already there\n")
     bucket.invalidate_cache()
