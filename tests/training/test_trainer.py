@@ -25,15 +25,20 @@ SMOKE = PLANS["smoke"]
 
 @pytest.fixture(scope="module", autouse=True)
 def _compiled_once():
-    """Runs of equal plans share a step: what is asked here is what they keep, not what compiling gives."""
-    make_step, made = trainer.make_step, {}
+    """Runs of equal plans share step and judge: what is asked here is what they keep, not what compiling gives."""
 
-    def make_once(model, plan):
-        key = model, json.dumps(plan.as_dict())
-        return made.setdefault(key, make_step(model, plan))
+    def once(make):
+        made = {}
+
+        def make_once(model, plan):
+            key = model, json.dumps(plan.as_dict())
+            return made.setdefault(key, make(model, plan))
+
+        return make_once
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer, "make_step", make_once)
+        for name in ("make_step", "make_judge"):
+            patch.setattr(trainer, name, once(getattr(trainer, name)))
         yield
 
 
@@ -92,12 +97,12 @@ def test_calibration_sharpens_the_bands_alone():
     sources = jnp.asarray(np.random.default_rng(0).random((2, 40, 56, 1), np.float32))
     model = bandnet.build(**plan.network)
 
+    @jax.jit
     def margins(variables, weighting):
-        bands = fuse(model, variables, sources, weighting).bands
-        return [np.asarray(jnp.log(band[0] / band[1])) for band in bands]
+        return [jnp.log(band[0] / band[1]) for band in fuse(model, variables, sources, weighting).bands]
 
-    before = margins(parameters["variables"], weighting_of(parameters, plan))
-    *bands, coarsest = margins(*calibrate(parameters, plan))
+    before = list(map(np.asarray, margins(parameters["variables"], weighting_of(parameters, plan))))
+    *bands, coarsest = map(np.asarray, margins(*calibrate(parameters, plan)))
     assert np.abs(before[-1]).max() > 1e-3
     np.testing.assert_allclose(coarsest, before[-1], rtol=1e-2, atol=1e-4)
     for band, was in zip(bands, before, strict=False):
@@ -143,9 +148,23 @@ def test_no_space_left_keeps_the_last_state(tmp_path, monkeypatch):
     train(SMOKE, tmp_path / "run", resume=True)
 
 
-def test_an_objective_that_is_not_finite_stops_the_run(tmp_path):
+def test_an_objective_that_is_not_finite_stops_the_run(tmp_path, monkeypatch):
+    make_step = trainer.make_step
+
+    def make_step_that_runs_away(*arguments):
+        step = make_step(*arguments)
+
+        def ran_away(state, batch):
+            state, told = step(state, batch)
+            return jax.tree.map(
+                lambda leaf: leaf * np.float32(np.inf) if leaf.dtype == np.float32 else leaf, state
+            ), told
+
+        return ran_away
+
+    monkeypatch.setattr(trainer, "make_step", make_step_that_runs_away)
     with pytest.raises(FloatingPointError, match="lower learning_rate"):
-        train(replace(SMOKE, learning_rate=1e30), tmp_path / "run", save_every=2)
+        train(SMOKE, tmp_path / "run", save_every=2)
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 
