@@ -20,7 +20,7 @@ encode = jax.jit(lambda model, variables, sources: model.encode(variables, sourc
 
 
 def draw(*shape, seed=0):
-    return jnp.asarray(np.random.default_rng(seed).random(shape, np.float32))
+    return jax.device_put(np.random.default_rng(seed).random(shape, np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -66,8 +66,9 @@ def test_the_fused_image_is_the_weighted_sum_of_component_bands(model, variables
     expected = [
         np.sum(np.asarray(w[..., 0]) * band, axis=0) for w, band in zip(fused.bands, features.bands, strict=True)
     ]
-    np.testing.assert_allclose(fused.image[..., 0], collapse(expected), atol=1e-5)
-    np.testing.assert_allclose(fused.components[..., 0], collapse(features.bands), atol=1e-5)
+    put_together = jax.jit(collapse)
+    np.testing.assert_allclose(fused.image[..., 0], put_together(expected), atol=1e-5)
+    np.testing.assert_allclose(fused.components[..., 0], put_together(features.bands), atol=1e-5)
 
 
 def test_a_component_depends_on_its_source_alone(model, variables):
@@ -81,7 +82,7 @@ def test_a_component_depends_on_its_source_alone(model, variables):
 def test_static_fusion_is_the_mean_of_the_components(model, variables):
     sources = draw(3, 30, 33, 1)
     fused = run(model, variables, sources, StaticWeighting())
-    components = collapse(encode(model, variables, sources).bands)
+    components = jax.jit(collapse)(encode(model, variables, sources).bands)
     np.testing.assert_allclose(fused.image[..., 0], np.mean(components, axis=0), atol=1e-5)
 
 

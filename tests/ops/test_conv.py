@@ -34,14 +34,14 @@ def expected(x, kernel, dilation=1):
 def test_replicate_convolution(monkeypatch, strip_pixels, shape, size, dilation):
     monkeypatch.setattr(module, "STRIP_PIXELS", strip_pixels)
     x, kernel = draw(*shape), draw(size, size, shape[-1], 4, seed=1)
-    got = replicate_conv(jnp.asarray(x), jnp.asarray(kernel), dilation=dilation)
+    got = jax.jit(lambda x, kernel: replicate_conv(x, kernel, dilation=dilation))(x, kernel)
     np.testing.assert_allclose(got, expected(x, kernel, dilation), atol=2e-5)
 
 
 def test_what_follows_a_convolution_of_a_batch(monkeypatch):
     monkeypatch.setattr(module, "STRIP_PIXELS", 100)
     x, kernel = draw(2, 17, 31, 3), draw(3, 3, 3, 4, seed=2)
-    got = replicate_conv(jnp.asarray(x), jnp.asarray(kernel), then=lambda y: y[..., :2] * y[..., 2:])
+    got = jax.jit(lambda x, kernel: replicate_conv(x, kernel, then=lambda y: y[..., :2] * y[..., 2:]))(x, kernel)
     whole = np.stack([expected(one, kernel) for one in x])
     np.testing.assert_allclose(got, whole[..., :2] * whole[..., 2:], rtol=1e-4, atol=1e-4)
 
@@ -49,7 +49,7 @@ def test_what_follows_a_convolution_of_a_batch(monkeypatch):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_padded_convolution(channels):
     x, kernel = draw(2, 9, 13, channels), draw(5, 5, channels, 2, seed=1)
-    got = conv(replicate_pad(jnp.asarray(x), 2), jnp.asarray(kernel))
+    got = jax.jit(lambda x, kernel: conv(replicate_pad(x, 2), kernel))(x, kernel)
     np.testing.assert_allclose(got, [expected(one, kernel) for one in x], atol=2e-5)
 
 
