@@ -1,6 +1,7 @@
 """Every variant against values computed by the toolkits' own definitions in double precision."""
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import jax
@@ -69,6 +70,17 @@ def test_every_golden_value_is_tested(cases):
         assert set(golden) == set(KEYS)
 
 
+@contextmanager
+def compiled_as_users_do(wanted):
+    """With the optimizations that tests leave out, if wanted; for what computes longer than it compiles."""
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", before and not wanted)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", before)
+
+
 @pytest.mark.parametrize("double", [True, False], ids=["float64", "float32"])
 @pytest.mark.parametrize("key", KEYS)
 def test_golden(key, double, cases):
@@ -77,6 +89,6 @@ def test_golden(key, double, cases):
     tolerance = 1e-9 if double else 1e-4
     for fused, sources, golden in cases:
         images = (fused, sources) if metric.needs_sources else (fused,)
-        with jax.enable_x64(double):
+        with jax.enable_x64(double), compiled_as_users_do(name == "FMI"):
             value = metric.function(*images, variant=variant)
         assert float(value) == pytest.approx(golden[key], rel=tolerance, abs=0), fused.shape
