@@ -67,7 +67,7 @@ def test_each_channel_for_itself(size):
     x, kernel = draw(2, 9, 11, 4), draw(size, size, 4, seed=3)
     got = depthwise_conv(replicate_pad(jnp.asarray(x), size // 2), jnp.asarray(kernel))
     alone = [[correlate(one[..., c], kernel[..., c], mode="nearest") for c in range(4)] for one in x]
-    np.testing.assert_allclose(got, np.moveaxis(alone, 1, -1), atol=1e-5)
+    np.testing.assert_allclose(got, np.moveaxis(np.array(alone), 1, -1), atol=1e-5)
 
 
 def test_two_convolutions_composed(monkeypatch):
