@@ -73,7 +73,7 @@ def test_every_golden_value_is_tested(cases):
 @contextmanager
 def compiled_as_users_do(wanted):
     """With the optimizations that tests leave out, if wanted; for what computes longer than it compiles."""
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.read("jax_disable_most_optimizations")
     jax.config.update("jax_disable_most_optimizations", before and not wanted)
     try:
         yield
