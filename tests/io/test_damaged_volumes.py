@@ -3,6 +3,7 @@
 import gzip
 import struct
 import tracemalloc
+import warnings
 from pathlib import Path
 
 import nibabel
@@ -40,7 +41,9 @@ def refused(read, path: Path) -> str:
 def test_a_series_that_cannot_be(tmp_path, odd, words):
     values = ball()
     write_series(tmp_path / "mri", values, **{f"slice_{index}": odd for index in range(len(values))})
-    assert words in refused(read_dicom, tmp_path / "mri")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as where warnings are no errors
+        assert words in refused(read_dicom, tmp_path / "mri")
 
 
 @pytest.mark.parametrize("keyword", ["SeriesInstanceUID", "PixelData", "PixelSpacing", "ImagePositionPatient"])

@@ -1,6 +1,7 @@
 """Files on other storage, by fsspec's memory: found, read and written as those of this machine are."""
 
 import uuid
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image
 from ttd_jax import InputError, fuse
 from ttd_jax.io.folders import match_patterns, match_stems, read_manifest
 from ttd_jax.io.images import declared_size, read_image, write_image
-from ttd_jax.io.outputs import plan
+from ttd_jax.io.outputs import plan, refuse_clashes
 from ttd_jax.io.storage import Address, existing, exists, files_in, place, remove, whole_file
 
 RNG = np.random.default_rng(0)
@@ -57,6 +58,22 @@ def test_a_size_is_found_in_the_first_bytes(folder, monkeypatch):
     monkeypatch.setattr(type(memory), "get_file", lambda *_, **__: pytest.fail("the whole file was fetched"))
     monkeypatch.setattr(type(memory), "cat_file", lambda *a, **k: asked.append(k["end"]) or cat_file(*a, **k))
     assert declared_size(folder / "a.png") == (300, 400, 1) and max(asked) <= 65536
+
+
+def test_a_folder_is_listed_as_it_is_now(folder, monkeypatch):
+    fill(folder, "a.png")
+    asked = []
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "invalidate_cache", lambda *_: asked.append(1))
+    assert files_in(folder) == [folder / "a.png"] and asked  # what a storage remembers may be old
+
+
+def test_an_output_is_no_source_by_another_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_image("a.png", RNG.integers(0, 256, (6, 8), dtype=np.uint8))
+    Path("link.png").symlink_to("a.png")
+    for name in ("link.png", str(tmp_path / "a.png"), "./a.png"):
+        with pytest.raises(InputError, match="is also a source or another output"):
+            refuse_clashes([Path(name)], [Path("a.png")])
 
 
 def test_a_list_with_an_open_quote_is_refused(tmp_path):
