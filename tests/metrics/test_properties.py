@@ -228,6 +228,15 @@ def test_the_later_of_two_sources_counts_where_their_gains_are_equal(sources):
     assert viff(other, other) > 1.1 * viff(textured, textured) > 0
 
 
+def test_squares_that_fit_eight_bits_are_not_saturated(fused, sources):
+    dark, pair = fused.astype(np.uint8) // 18, sources[:2].astype(np.uint8) // 18  # 14 levels at most, squares of 196
+    plain, saturated = (
+        float(metrics.visual_information_fidelity(dark, pair, variant=variant))
+        for variant in ("vifp_sum", "vifp_sum_saturated")
+    )
+    assert saturated == pytest.approx(plain, rel=1e-5) and plain > 0.01
+
+
 def test_whole_levels_are_stretched_as_by_doubles_and_others_by_their_own_range():
     for high in range(1, 256):
         image = np.minimum(np.arange(256.0), high)[np.newaxis]
