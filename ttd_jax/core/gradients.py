@@ -120,7 +120,7 @@ def _feature_maps(features: PyTree, count: int) -> tuple[list[Array], Callable[[
     return [leaves[i] for i in found], rebuild
 
 
-def _fit(maps: Float[Array, "h w K"], size: list[int]) -> Float[Array, "H W K"]:
+def _fit(maps: Float[Array, "h w K"], size: list[Any]) -> Float[Array, "H W K"]:
     """Maps of another size than the image in its size."""
     height, width = size
     if maps.shape[0] >= height and maps.shape[1] >= width:

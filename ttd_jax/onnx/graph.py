@@ -53,6 +53,7 @@ class Graph:
     def __init__(self, shapes: dict[str, tuple[Dim, ...]]):
         self.inputs = [Value(name, shape, np.dtype(np.float32)) for name, shape in shapes.items()]
         self._nodes: list[onnx.NodeProto] = []
+        self._makers: dict[str, onnx.NodeProto] = {}
         self._constants: dict[Any, onnx.TensorProto] = {}
         self._lengths: dict[str, str] = {}
         self._count = 0
@@ -62,12 +63,24 @@ class Graph:
         names = [self._fresh(kind.lower()) for _ in range(outputs)]
         given = [one if isinstance(one, str) else self.name(one) for one in inputs]
         self._nodes.append(helper.make_node(kind, given, names, **attributes))
+        self._makers.update(dict.fromkeys(names, self._nodes[-1]))
         return names
 
     def one(self, kind: str, *inputs: Operand | str, shape: Sequence[Dim], like: Any, **attributes: Any) -> Value:
         """Adds a node of one output of this shape, and of this type or that of this operand."""
         dtype = np.dtype(like if isinstance(like, type) else getattr(like, "dtype", like))
         return Value(self.op(kind, *inputs, **attributes)[0], tuple(shape), dtype)
+
+    def made_by(self, operand: Operand, *kinds: str) -> list[str] | None:
+        """The inputs of the node that gives an operand, if it is of one of these kinds."""
+        node = self._makers.get(operand.name) if isinstance(operand, Value) else None
+        return list(node.input) if node is not None and node.op_type in kinds else None
+
+    def number(self, name: str) -> float | None:
+        """A constant of one element, or None for what is none."""
+        found = [one for one in self._constants.values() if one.name == name]
+        array = numpy_helper.to_array(found[0]) if found else np.empty(0)
+        return float(array.ravel()[0]) if array.size == 1 else None
 
     def name(self, operand: Operand) -> str:
         """The name of an operand; a constant becomes an initializer."""

@@ -36,25 +36,38 @@ def _dot(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
 def _conv(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
     """Channels go before the image's axes, where ONNX has them, and back."""
     params, out = equation.params, equation.outvars[0].aval
-    if any(n != 1 for n in params["lhs_dilation"]) or params["batch_group_count"] != 1:
-        raise refuse("it has a transposed convolution")
-    numbers = params["dimension_numbers"]
+    numbers, groups = params["dimension_numbers"], int(params["feature_group_count"])
     x, kernel = (graph.repeated(a, v.aval.shape) for a, v in zip(operands, equation.invars, strict=True))
     x, kernel = transposed(graph, x, numbers.lhs_spec), transposed(graph, kernel, numbers.rhs_spec)
-    shape = [out.shape[i] for i in numbers.out_spec]
-    pads = [int(side[end]) for end in (0, 1) for side in params["padding"]]
+    kind, pads, strides = "Conv", params["padding"], params["window_strides"]
+    if any(n != 1 for n in params["lhs_dilation"]):
+        if not isinstance(kernel, np.ndarray) or any(n != 1 for n in strides):
+            raise refuse("it spreads pixels before a convolution whose kernel is computed, or that leaves some out")
+        kind, strides = "ConvTranspose", params["lhs_dilation"]
+        reach = [(n - 1) * step for n, step in zip(kernel.shape[2:], params["rhs_dilation"], strict=True)]
+        pads = [(n - low, n - high) for n, (low, high) in zip(reach, pads, strict=True)]
+        kernel = _turned(kernel, groups)
+    if params["batch_group_count"] != 1 or any(n < 0 for side in pads for n in side):
+        raise refuse("it has a convolution of groups of images, or one that cuts what it reads")
     maps = graph.one(
-        "Conv",
+        kind,
         x,
         kernel,
-        shape=shape,
+        shape=[out.shape[i] for i in numbers.out_spec],
         like=out.dtype,
-        pads=pads,
-        strides=[int(n) for n in params["window_strides"]],
+        pads=[int(side[end]) for end in (0, 1) for side in pads],
+        strides=[int(n) for n in strides],
         dilations=[int(n) for n in params["rhs_dilation"]],
-        group=int(params["feature_group_count"]),
+        group=groups,
     )
     return [transposed(graph, maps, np.argsort(numbers.out_spec).tolist())]
+
+
+def _turned(kernel: np.ndarray, groups: int) -> np.ndarray:
+    """The kernel (O, I / groups, ...) as that of a transposed convolution, (I, O / groups, ...), from end to start."""
+    flipped = np.flip(kernel, tuple(range(2, kernel.ndim)))
+    parts = flipped.reshape(groups, -1, *kernel.shape[1:])
+    return parts.swapaxes(1, 2).reshape(-1, parts.shape[1], *kernel.shape[2:])
 
 
 RULES: dict[str, Rule] = {"dot_general": _dot, "conv_general_dilated": _conv}

@@ -9,7 +9,7 @@ from onnx import helper
 
 from ttd_jax.onnx.graph import Dim, Graph, Operand, Rule, refuse
 
-KEEP_REPEATED = {"broadcast_in_dim", "reshape", "squeeze", "transpose", "dim_as_value"}
+KEEP_REPEATED = {"broadcast_in_dim", "reshape", "squeeze", "transpose", "dim_as_value", "empty", "empty2"}
 """Primitives whose rule works on constants too, without repeating them."""
 
 
@@ -140,6 +140,12 @@ def _length(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
     return [found]
 
 
+def _empty(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
+    """What is overwritten before it is read."""
+    aval = equation.outvars[0].aval
+    return [np.zeros((1,) * len(aval.shape), aval.dtype)]
+
+
 def _reduction(kind: str) -> Rule:
     def rule(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
         aval, out = equation.invars[0].aval, equation.outvars[0].aval
@@ -182,6 +188,8 @@ RULES: dict[str, Rule] = {
     "stack": _stack,
     "iota": _iota,
     "dim_as_value": _length,
+    "empty": _empty,
+    "empty2": _empty,
     "reduce_sum": _reduction("Sum"),
     "reduce_max": _reduction("Max"),
     "reduce_min": _reduction("Min"),

@@ -166,16 +166,24 @@ def _of_each_row(graph: Graph, equation: Any, x: Operand, index: Operand) -> Ope
 
 
 def _scatter(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
-    """``x.at[m].set(part)`` with a known m."""
+    """``x.at[m].set(part)``, or ``.add(part)``, with a known m, and likewise for a part that begins at known places."""
     x, index, patch = operands
     numbers, shape = equation.params["dimension_numbers"], list(equation.invars[0].aval.shape)
-    axes_ = numbers.scatter_dims_to_operand_dims
-    if isinstance(index, Value) or index.size != 1 or numbers.inserted_window_dims != axes_ or len(axes_) != 1:
-        raise refuse("it changes elements by an array of places")
-    (axis,), sizes, at = axes_, list(shape), [0] * len(shape)
-    sizes[axis], at[axis] = 1, int(index.ravel()[0])
+    axes_, gone = numbers.scatter_dims_to_operand_dims, numbers.inserted_window_dims
     own = equation.invars[2].aval.shape
+    one_part = numbers.update_window_dims == tuple(range(len(own))) and not numbers.operand_batching_dims
+    if isinstance(index, Value) or index.shape != (len(axes_),) or not one_part:
+        raise refuse("it changes elements by an array of places")
+    left = iter(own)
+    sizes = [1 if i in gone else next(left) for i in range(len(shape))]
+    starts: list[Any] = [np.array(0)] * len(shape)
+    for place, axis in zip(index, axes_, strict=True):
+        starts[axis] = np.array(place, object if is_symbolic_dim(place) else None)
+    at = _known(starts, shape, sizes)
     unit = reshaped(graph, graph.repeated(patch, own), sizes)
+    if equation.primitive.name == "scatter-add":
+        before = part(graph, x, shape, at, [first + size for first, size in zip(at, sizes, strict=True)])
+        unit = graph.one("Add", graph.repeated(before, sizes), unit, shape=sizes, like=x)
     return [_place(graph, x, shape, unit, sizes, at)]
 
 
@@ -208,6 +216,8 @@ def _pad(graph: Graph, equation: Any, operands: list[Any]) -> list[Operand]:
     shape, widths = equation.invars[0].aval.shape, equation.params["padding_config"]
     if any(inner for _, _, inner in widths):
         raise refuse("it pads between elements")
+    if 0 in shape:
+        return [reshaped(graph, value, (1,) * len(shape))]
     x = graph.repeated(x, shape)
     before, after = ([one[i] for one in widths] for i in (0, 1))
     return [graph.one("Pad", x, graph.lengths([*before, *after]), value, shape=equation.outvars[0].aval.shape, like=x)]
@@ -219,6 +229,7 @@ RULES: dict[str, Rule] = {
     "dynamic_update_slice": _update,
     "gather": _gather,
     "scatter": _scatter,
+    "scatter-add": _scatter,
     "split": _split,
     "rev": _rev,
     "pad": _pad,

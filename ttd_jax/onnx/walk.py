@@ -24,6 +24,9 @@ _CALLS = {
 _NOTHING = {"optimization_barrier", "stop_gradient", "copy", "copy_p", "reduce_precision"}
 """Primitives that give what they take, for a runtime that schedules for itself."""
 
+_SUMS = {"conv_general_dilated", "dot_general", "reduce_sum"}
+"""Primitives that give zeros where there is nothing to add up."""
+
 _RULES: dict[str, Rule] = {**elementwise.RULES, **shapes.RULES, **slices.RULES, **products.RULES}
 
 _MOST_STEPS = 256
@@ -84,6 +87,8 @@ def _equation(graph: Graph, equation: Any, operands: list[Operand]) -> list[Oper
         return _branch(graph, equation, operands)
     if all(0 in one.aval.shape for one in equation.outvars):
         return [_nothing(one.aval) for one in equation.outvars]
+    if name in _SUMS and any(0 in one.aval.shape for one in equation.invars):
+        return [np.zeros((1,) * len(one.aval.shape), one.aval.dtype) for one in equation.outvars]
     if name not in _RULES:
         raise refuse(f"it needs {name}, which is not translated")
     if all(isinstance(one, np.ndarray) for one in operands):
