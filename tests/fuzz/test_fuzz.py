@@ -11,6 +11,7 @@ FOUND: dict[str, list[int]] = {
     **{kind: [] for kind in KINDS},
     "images": [95, 178, 264, 289, 681, 788],
     "series": [1025],
+    "stacks": [100187, 100481],
     "videos": [1045, 1079, 1129, 1214],
 }
 """Seeds that once broke something."""

@@ -107,6 +107,8 @@ def page_pixels(page: tifffile.TiffPage, file: Any, path: Path) -> tuple[np.ndar
         raise InputError(f"{path} is damaged, truncated or no image: it does not say how deep its pixels are")
     _check_segments(page, file, path)
     pixels = page.asarray()
+    if pixels.ndim < 2 or not pixels.size:  # no width, or numbers of no known kind
+        raise InputError(f"{path} is damaged: a picture in it has no pixels")
     if page.planarconfig == PLANARCONFIG.SEPARATE and pixels.ndim == 3:
         pixels = np.moveaxis(pixels, 0, -1)
     depth, bits = page.bitspersample, 8 * pixels.dtype.itemsize
