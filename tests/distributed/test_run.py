@@ -1,5 +1,6 @@
 """What needs no cluster: tasks by size, the ledger, the table, and addresses where no cluster answers."""
 
+import os
 import socket
 
 import fsspec
@@ -10,6 +11,7 @@ import pytest
 from tests.cli.conftest import ttd_jax as ttd_jax
 from ttd_jax import InputError
 from ttd_jax.distributed import fuse_dataset
+from ttd_jax.distributed.cluster import load_ray
 from ttd_jax.distributed.ledger import Ledger
 from ttd_jax.distributed.run import Cluster, by_size, tasks_of
 from ttd_jax.distributed.table import ResultTable
@@ -80,6 +82,20 @@ def test_a_cluster_that_is_not_there_is_one_line(ttd_jax, tmp_path):
     )  # fmt: skip
     done = ttd_jax(*command[:3], "-o", "s3://bucket/out", "--backbone", "pyramid")
     assert done.code == 2 and "s3://bucket/out is on other storage: add --ray" in done.err
+
+
+def test_a_token_is_shown_to_clusters_that_ask_for_it(monkeypatch, tmp_path):
+    """``ray start`` asks for the token that an earlier cluster left in the home folder."""
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"):
+        monkeypatch.setenv(name, "")  # put back after the test
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    load_ray()
+    assert "RAY_AUTH_MODE" not in os.environ
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
+    load_ray()
+    assert os.environ.pop("RAY_AUTH_MODE") == "token"
 
 
 def test_mistakes_cost_no_cluster(tmp_path):

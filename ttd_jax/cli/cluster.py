@@ -40,10 +40,10 @@ def fuse_there(
         InputError: The cluster does not answer, or an option does not suit.
     """
     from ttd_jax.cli.runtime import fuser_arguments
-    from ttd_jax.io.extras import load
+    from ttd_jax.distributed.cluster import load_ray
     from ttd_jax.io.outputs import make_folders
 
-    load("ray", "ray", "--ray")
+    load_ray()
     import jax
 
     jax.config.update("jax_platforms", "cpu")  # devices are the workers'

@@ -5,6 +5,7 @@ import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from ttd_jax.errors import InputError
@@ -50,10 +51,18 @@ def load_ray() -> Any:
         InputError: It is not installed.
     """
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its logs in C++ go to stderr
+    if _has_token():  # with one "ray start" asks for it, and "ray.init" shows it only if told to; others ignore it
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Ray's, of its own code
         load("ray.data", "ray", "a run on a cluster")
         return load("ray", "ray", "a run on a cluster")
+
+
+def _has_token() -> bool:
+    """Whether there is a token for Ray's clusters where Ray looks for one."""
+    named = os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return bool(named) or (Path.home() / ".ray" / "auth_token").is_file()
 
 
 def start_here(ray: Any, *, cpus: int | None = None) -> None:
