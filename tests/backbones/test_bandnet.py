@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ttd_jax.backbones import bandnet, pyramid
+from ttd_jax.backbones import bandnet, bandnet_layers, bandnet_network, pyramid
 from ttd_jax.backbones.bandnet_layers import highest_other
 from ttd_jax.core.fusion import fuse
 from ttd_jax.core.weighting import PAPER, StaticWeighting
@@ -111,11 +111,14 @@ def test_odd_sources_give_a_finite_picture(model, variables, size, kind):
         np.testing.assert_allclose(fused.weights, 0.5, atol=1e-5)
 
 
-def test_strips_give_what_the_whole_gives(model, variables, monkeypatch):
+def test_tiles_give_what_the_whole_gives(model, variables, monkeypatch):
     sources = draw(3, 75, 61, 1, seed=4)
     whole = run(model, variables, sources, bandnet.WEIGHTING)
-    monkeypatch.setattr(mosaic, "STRIP_PIXELS", 2000)
-    assert "scan" in str(jax.make_jaxpr(model.encode)(variables, sources))  # there are strips
+    assert "scan" not in str(jax.make_jaxpr(model.encode)(variables, sources))
+    monkeypatch.setattr(mosaic, "TILE_PIXELS", 2000)
+    monkeypatch.setattr(mosaic, "WIDEST", 40)
+    monkeypatch.setattr(bandnet_layers, "DECISION_PIXELS", 700)
+    assert str(jax.make_jaxpr(model.encode)(variables, sources)).count("scan[") == 3  # rows, columns; rows of a tile
     parts = jax.jit(partial(fuse, model))(variables, sources, bandnet.WEIGHTING)
     np.testing.assert_allclose(parts.image, whole.image, atol=1e-5)
     np.testing.assert_allclose(parts.weights, whole.weights, atol=1e-5)
@@ -126,7 +129,7 @@ def test_noise_halves_with_every_band():
     noise = np.random.default_rng(0).standard_normal((512, 512)).astype(np.float32)
     bands = jax.jit(partial(laplacian_pyramid, levels=5))(noise)[:-1]
     spreads = [float(np.std(np.asarray(band))) for band in bands]
-    np.testing.assert_allclose(bandnet.NOISE_IN_BAND[:5], np.array(spreads) / spreads[0], rtol=0.35)
+    np.testing.assert_allclose(bandnet_network.NOISE_IN_BAND[:5], np.array(spreads) / spreads[0], rtol=0.35)
 
 
 @pytest.mark.parametrize("count", [2, 3, 4, 7])

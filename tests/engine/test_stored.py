@@ -16,6 +16,7 @@ from ttd_jax import Fuser, LossWeighting
 from ttd_jax.backbones import load_backbone
 from ttd_jax.backbones.pyramid import Pyramid
 from ttd_jax.engine import stored
+from ttd_jax.engine.memory import needed_memory
 
 SHAPE = (2, 21, 26)
 
@@ -157,13 +158,11 @@ def test_a_damaged_entry_is_compiled_and_written_anew(filled, tmp_path, rng, dam
 
 def test_a_program_that_does_not_run_is_compiled(filled, tmp_path, monkeypatch, rng):
     class Broken:
-        memory_analysis = staticmethod(lambda: None)
-
         def __call__(self, *arguments):
             raise jax.errors.JaxRuntimeError("NOT_FOUND: Function fusion.9 not found")
 
     folder = shutil.copytree(filled, tmp_path / "programs")
-    monkeypatch.setattr(stored, "load", lambda *_: Broken())
+    monkeypatch.setattr(stored, "load", lambda *_: stored.Read(Broken(), None))
     sources, fuser = [*rng.random(SHAPE).astype(np.float32)], make(folder)
     count, result = compiled(fuser, sources)
     assert count == 1 and compiled(fuser, sources)[0] == 0
@@ -184,9 +183,17 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path, rng):
     assert make(tmp_path / "missing")([*rng.random(SHAPE)]).image.shape == SHAPE[1:]
 
 
+def test_an_entry_says_what_memory_the_program_takes(filled):
+    found = stored.load(filled, filled.glob("*").__next__().stem)
+    asked = found.compiled.memory_analysis()
+    assert found.sizes == tuple(getattr(asked, name) for name in stored.Sizes._fields)
+    assert found.sizes.output_size_in_bytes > 0
+    assert needed_memory(stored.Kept(found, lambda: None)) == sum(found.sizes)
+
+
 def test_those_used_longest_ago_are_removed(filled, tmp_path, monkeypatch):
     monkeypatch.setattr(stored, "MOST", 2)
-    program = stored.load(filled, filled.glob("*").__next__().stem)
+    program = stored.load(filled, filled.glob("*").__next__().stem).compiled
     for name in ("a", "b", "c"):
         stored.keep(tmp_path, name, program)
         (tmp_path / f"{name}.program").touch()

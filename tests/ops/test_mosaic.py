@@ -1,4 +1,4 @@
-"""Mosaics hold levels as they are, continued as NumPy would, and strips of them give what the whole gives."""
+"""Mosaics hold levels as they are, continued as NumPy would, and tiles of them give what the whole gives."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from ttd_jax.ops import mosaic
-from ttd_jax.ops.mosaic import assemble, in_strips, layout, take_apart
+from ttd_jax.ops.mosaic import assemble, in_tiles, layout, take_apart
 
 SIZES = [(37, 50), (19, 25), (10, 13), (5, 7)]
 
@@ -53,15 +53,16 @@ def box(size):
     return mean
 
 
-@pytest.mark.parametrize("strip", [1 << 20, 2000, 300])
-def test_each_level_gets_what_it_would_get_alone(monkeypatch, strip):
-    monkeypatch.setattr(mosaic, "STRIP_PIXELS", strip)
+@pytest.mark.parametrize(("pixels", "widest"), [(1 << 20, 768), (2000, 768), (300, 768), (2000, 30), (300, 9)])
+def test_each_level_gets_what_it_would_get_alone(monkeypatch, pixels, widest):
+    monkeypatch.setattr(mosaic, "TILE_PIXELS", pixels)
+    monkeypatch.setattr(mosaic, "WIDEST", widest)
     levels = [draw(2, *size, seed=i) for i, size in enumerate(SIZES)]
     at = layout(SIZES, 4)
 
     @jax.jit
     def filtered(levels):
-        found = in_strips(lambda x: {"mean": box(4)(x), "first": box(4)(x)[0]}, assemble(levels, at), 4)
+        found = in_tiles(lambda x: {"mean": box(4)(x), "first": box(4)(x)[0]}, assemble(levels, at), 4)
         return jax.tree.map(lambda x: take_apart(x, at), found)
 
     found = filtered([jnp.asarray(one) for one in levels])

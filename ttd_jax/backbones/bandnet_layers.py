@@ -5,8 +5,8 @@ every side.
 """
 
 import operator
-from collections.abc import Sequence
-from functools import reduce
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -18,7 +18,8 @@ from jaxtyping import Array, Float
 
 from ttd_jax.core.bands import ENERGY_FLOOR
 from ttd_jax.core.dominability import LOSS_FLOOR
-from ttd_jax.ops.conv import conv
+from ttd_jax.ops.conv import conv_each
+from ttd_jax.ops.mosaic import in_tiles
 from ttd_jax.ops.pyramid import SMOOTH_REACH, smooth_inside
 from ttd_jax.ops.sources import total
 
@@ -30,6 +31,9 @@ LOWEST = 1e-6
 
 CONTEXT = 2
 """Planes that tell the decision what is around a place in the source."""
+
+DECISION_PIXELS = 1 << 16
+"""Pixels of all sources that are judged at a time: what is between their facts and the decision stays in the cache."""
 
 _SMOOTH = 4  # pixels that a local mean costs on every side: an even number
 
@@ -91,7 +95,7 @@ class ValidConv(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H2 W2 {self.features}"]:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
-        y = conv(x, kernel, dilation=self.dilation)
+        y = conv_each(x, kernel, dilation=self.dilation)
         return activate(y + self.param("bias", nn.initializers.zeros, (self.features,)))
 
 
@@ -121,8 +125,9 @@ class Component(nn.Module):
             fine: Planes that are seen pixel by pixel.
             coarse: Planes of which means of 2 x 2 pixels are seen.
         """
-        seen = [_quarters(plane) for plane in fine]
-        x = jnp.concatenate([*seen, *(jnp.mean(_quarters(p), axis=-1, keepdims=True) for p in coarse)], axis=-1)
+        planes = [quarter for plane in fine for quarter in _quarters(plane)]
+        planes += [reduce(operator.add, _quarters(plane)) / 4 for plane in coarse]
+        x = jnp.moveaxis(jnp.stack(planes), 0, -1)
         x = ValidConv(self.channels, name="entrance")(x)
         for i, dilation in enumerate(self.dilations):
             x = inside(x, dilation, axes=(-3, -2)) + ValidConv(self.channels, dilation, name=f"block_{i}")(x)
@@ -199,7 +204,15 @@ class Judge(nn.Module):
             jax.tree.map(lambda a: inside(a, _SMOOTH), known),
             inside(moments, reach(self.dilations) + _SMOOTH),
         )
-        prior, sharpness = self._decision(known, moments, kept, lost, low, [inside(x, _SMOOTH) for x in around])
+        seen = known, moments, kept, lost, [inside(x, _SMOOTH) for x in around]
+        if self.is_initializing():
+            prior, sharpness = self._decision(self.decision, low, *seen)
+        else:
+            decision, variables = self.decision.clone(parent=None), self.decision.variables
+            decide = partial(decision.apply, variables)
+            prior, sharpness = in_tiles(
+                lambda part: self._decision(decide, low, *part), seen, 0, pixels=DECISION_PIXELS
+            )
         return Judged(inside(component, _SMOOTH), kept, prior, sharpness)
 
     def _component(self, known: Known, energy: Array, low: Array, median: Array) -> tuple[Float[Array, "M a b"], ...]:
@@ -216,14 +229,21 @@ class Judge(nn.Module):
         return band * (1 - noisy * nn.sigmoid(removed)) + 0.5 * low_here * noisy * correction, *around
 
     def _decision(
-        self, known: Known, moments: Array, kept: Array, lost: Array, low: Array, around: Sequence[Array]
+        self,
+        decide: Callable[..., Any],
+        low: Array,
+        known: Known,
+        moments: Array,
+        kept: Array,
+        lost: Array,
+        around: Sequence[Array],
     ) -> tuple[Array, Array]:
         """What is known at every place: energy kept and lost, agreement with the others, brightness, noise."""
         own, others, shared = moments
         level, energy = known.levels, jnp.log(kept + ENERGY_FLOOR)
         noise = log_noise(low[:, jnp.newaxis, jnp.newaxis] * known.share)
         dark, bright = nn.relu(-known.extremes), nn.relu(known.extremes)
-        return self.decision(
+        return decide(
             [
                 0.2 * energy + 1.5,
                 0.3 * (energy - highest_other(energy)),
@@ -283,11 +303,9 @@ def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, 
     return x
 
 
-def _quarters(x: Float[Array, "*B h w"]) -> Float[Array, "*B h2 w2 4"]:
-    """Squares of 2 x 2 pixels as four channels."""
-    *lead, height, width = x.shape
-    squares = x.reshape(*lead, height // 2, 2, width // 2, 2)
-    return jnp.moveaxis(squares, -3, -2).reshape(*lead, height // 2, width // 2, 4)
+def _quarters(x: Float[Array, "*B h w"]) -> list[Float[Array, "*B h2 w2"]]:
+    """The four pixels of each square of 2 x 2, row by row, as planes."""
+    return [x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
 
 
 def _whole(quarters: Float[Array, "*B h2 w2 4"]) -> Float[Array, "*B h w"]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ttd_jax.backbones.adapter import abstract_variables
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.scoring import OPEN
 from ttd_jax.core.weighting import PAPER, LossWeighting
@@ -21,6 +20,8 @@ def shapes_of(model: Any, channels: int) -> Variables:
         model: A fusion model with a linen module ``network`` that takes images (M, H, W, C).
         channels: C.
     """
+    from ttd_jax.backbones.adapter import abstract_variables  # imports flax, which a kept program does without
+
     return abstract_variables(model.network, jnp.zeros((1, 8, 8, channels)))
 
 

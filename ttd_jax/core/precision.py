@@ -8,16 +8,18 @@ mean of the sources, a difference of moments) keeps its 24 bits, which a network
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, Literal, Primitive
 from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.core.model import Facts, FusionModel, Variables
 from ttd_jax.errors import InputError
 from ttd_jax.options import Precision, choices
+
+if TYPE_CHECKING:
+    from jax.extend.core import Jaxpr, Primitive
 
 _PRODUCTS = (jax.lax.dot_general_p, jax.lax.conv_general_dilated_p)
 
@@ -79,8 +81,10 @@ def round_products(function: Callable[..., PyTree]) -> Callable[..., PyTree]:
     return rounded
 
 
-def _evaluate(jaxpr: Jaxpr, constants: list[Any], *arguments: Any) -> list[Any]:
+def _evaluate(jaxpr: "Jaxpr", constants: list[Any], *arguments: Any) -> list[Any]:
     """Runs a traced function, products rounded."""
+    from jax.extend.core import Literal  # with jax's kernel language, 20 ms of an import
+
     values = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*constants, *arguments], strict=True))
     for step in jaxpr.eqns:
         operands = [one.val if isinstance(one, Literal) else values[one] for one in step.invars]
@@ -96,7 +100,7 @@ def _evaluate(jaxpr: Jaxpr, constants: list[Any], *arguments: Any) -> list[Any]:
     return [one.val if isinstance(one, Literal) else values[one] for one in jaxpr.outvars]
 
 
-def _run(primitive: Primitive, operands: list[Any], params: dict[str, Any]) -> Any:
+def _run(primitive: "Primitive", operands: list[Any], params: dict[str, Any]) -> Any:
     bound = primitive.get_bind_params(params)
     functions, bound = ((), bound) if isinstance(bound, dict) else bound  # a pair before jax 0.10
     return primitive.bind(*functions, *operands, **bound)
@@ -104,6 +108,8 @@ def _run(primitive: Primitive, operands: list[Any], params: dict[str, Any]) -> A
 
 def _round_inside(param: Any) -> Any:
     """The body of a loop, a branch or a call with its products rounded; any other parameter as it is."""
+    from jax.extend.core import ClosedJaxpr, Jaxpr
+
     if type(param) is tuple:  # not one of the named tuples that describe a gather
         return tuple(_round_inside(one) for one in param)
     if isinstance(param, ClosedJaxpr):

@@ -17,6 +17,7 @@ from ttd_jax.core.fusion import Fused
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighting
 from ttd_jax.engine import stored
+from ttd_jax.engine.compilation import compile_program
 from ttd_jax.engine.memory import check_memory
 from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
 from ttd_jax.engine.recent import Recent
@@ -90,11 +91,11 @@ class Programs:
             folder = self._folder
             kept = stored.key_of(self._model, arguments, *key[2:]) if folder and mesh is None else None
             if folder is None or kept is None:
-                return _Program(function, function.lower(*arguments).compile())
+                return _Program(function, compile_program(function.lower(*arguments), self._model))
 
             def compiled() -> Any:
                 with stored.fresh() as was_fresh:
-                    program = function.lower(*arguments).compile()
+                    program = compile_program(function.lower(*arguments), self._model)
                 if was_fresh():
                     stored.keep(folder, kept, program)
                 return program

@@ -24,7 +24,7 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -82,6 +82,21 @@ def is_known(value: Any, *, arrays: bool = False) -> bool:
     return all(is_known(one, arrays=arrays) for one in inside)
 
 
+class Sizes(NamedTuple):
+    """Bytes that a program takes; to ask one that was read takes 30 ms."""
+
+    argument_size_in_bytes: int
+    output_size_in_bytes: int
+    temp_size_in_bytes: int
+
+
+class Read(NamedTuple):
+    """What is in an entry."""
+
+    compiled: Any
+    sizes: Sizes | None
+
+
 class Kept:
     """A program that was read, with the way to another one if it turns out not to run.
 
@@ -90,8 +105,9 @@ class Kept:
         otherwise: Compiles it.
     """
 
-    def __init__(self, program: Any, otherwise: Callable[[], Any]):
-        self._program, self._otherwise, self._proved = program, otherwise, False
+    def __init__(self, program: Read, otherwise: Callable[[], Any]):
+        self._program, self._sizes = program.compiled, program.sizes
+        self._otherwise, self._proved = otherwise, False
 
     def __call__(self, *arguments: Any) -> Any:
         """What the program gives; of the first run, once it is there."""
@@ -107,9 +123,9 @@ class Kept:
         self._proved = True
         return result
 
-    def memory_analysis(self) -> Any:
-        """As the program's."""
-        return self._program.memory_analysis()
+    def memory_analysis(self) -> Sizes | None:
+        """As the program's when it was written."""
+        return self._sizes
 
 
 @contextmanager
@@ -126,7 +142,7 @@ def fresh() -> Iterator[Callable[[], bool]]:
         jax.config.update(_SHORTEST, shortest)
 
 
-def load(folder: Path, key: str) -> Any:
+def load(folder: Path, key: str) -> Read | None:
     """The program of this name, ready to be called; None if there is none that can be read."""
     path = folder / (key + _SUFFIX)
     try:
@@ -134,9 +150,10 @@ def load(folder: Path, key: str) -> Any:
         digest, packed = data[:32], data[32:]
         if hashlib.sha256(packed).digest() != digest:
             return None  # of a disk that was full
-        program = serialize_executable.deserialize_and_load(*pickle.load(io.BytesIO(zlib.decompress(packed))))
+        sizes, program = pickle.load(io.BytesIO(zlib.decompress(packed)))
+        found = Read(serialize_executable.deserialize_and_load(*program), sizes and Sizes(*sizes))
         os.utime(path)  # it is used
-        return program
+        return found
     except Exception:  # whatever another jax makes of it: then it is compiled, and written anew
         return None
 
@@ -144,7 +161,9 @@ def load(folder: Path, key: str) -> Any:
 def keep(folder: Path, key: str, program: Any) -> None:
     """Writes a compiled program; where that cannot be, nothing happens."""
     try:
-        packed = zlib.compress(pickle.dumps(serialize_executable.serialize(program)), 1)
+        told = program.memory_analysis()
+        sizes = told and tuple(getattr(told, name) for name in Sizes._fields)
+        packed = zlib.compress(pickle.dumps((sizes, serialize_executable.serialize(program))), 1)
         with atomic_file(folder / (key + _SUFFIX), overwrite=True) as path:
             path.write_bytes(hashlib.sha256(packed).digest() + packed)
         entries = sorted(folder.glob("*" + _SUFFIX), key=lambda entry: entry.stat().st_mtime)

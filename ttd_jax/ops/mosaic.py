@@ -15,8 +15,12 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.ops.strips import in_whole, scan_rows
 
-STRIP_PIXELS = 1 << 20
-"""Pixels of a mosaic, of all sources together, that are worked on at a time."""
+TILE_PIXELS = 1 << 18
+"""Pixels of a mosaic, of all sources together, that are worked on at a time: with some dozens of channels at half the
+size what lies between two layers has a few MB."""
+
+WIDEST = 768
+"""Columns of a tile: of wide images it would have too few rows beside those that are its margin."""
 
 
 class Layout(NamedTuple):
@@ -75,28 +79,50 @@ def take_apart(mosaic: Float[Array, "*B A B2"], at: Layout) -> tuple[Float[Array
     )
 
 
-def in_strips(
-    function: Callable[[PyTree], PyTree], mosaic: PyTree[Float[Array, "*_ A B2"]], margin: int
+def in_tiles(
+    function: Callable[[PyTree], PyTree],
+    mosaic: PyTree[Float[Array, "*_ A B2"]],
+    margin: int,
+    *,
+    pixels: int | None = None,
 ) -> PyTree[Float[Array, "*_ a b"]]:
-    """``function(mosaic)``, which loses ``margin`` pixels on every side, some rows at a time.
+    """``function(mosaic)``, which loses ``margin`` pixels on every side, some rows and columns at a time.
 
-    The result is the same; what lies between takes the memory of a strip.
+    The result is the same; what lies between takes the memory of a tile, and stays in the cache.
 
     Args:
         function: From mosaics to mosaics of one size; it looks no further than ``margin`` pixels.
         mosaic: What it takes, with leading axes of its own.
         margin: That distance, even.
+        pixels: Of all sources together, in a tile; None for ``TILE_PIXELS``.
     """
-    first_plane = jax.tree.leaves(mosaic)[0]
-    *lead, height, width = first_plane.shape
-    height -= 2 * margin
-    count = -(-math.prod(lead) * height * width // STRIP_PIXELS)
-    if count == 1 or in_whole():
+    *lead, height, width = jax.tree.leaves(mosaic)[0].shape
+    if in_whole():
         return function(mosaic)
-    rows = -(-height // count // 2) * 2
+    columns = _even_part(width - 2 * margin, WIDEST)
+    most = (TILE_PIXELS if pixels is None else pixels) // (math.prod(lead) * columns)
+    rows = _even_part(height - 2 * margin, max(most, margin, 2))
 
-    def strip(carry: Any, first: Any, new: Any) -> tuple[Any, PyTree]:
-        seen = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, rows + 2 * margin, axis=-2), mosaic)
+    def strip(part: PyTree) -> PyTree:
+        return _in_turn(function, part, margin, columns, -1)
+
+    return _in_turn(strip, mosaic, margin, rows, -2)
+
+
+def _even_part(length: int, most: int) -> int:
+    """The even length of parts, about ``most`` each, that are as many as needed and equal."""
+    return -(-length // -(-length // most) // 2) * 2
+
+
+def _in_turn(function: Callable[[PyTree], PyTree], mosaic: PyTree, margin: int, size: int, axis: int) -> PyTree:
+    """The parts of ``size`` pixels along one axis, one after the other."""
+    first_plane = jax.tree.leaves(mosaic)[0]
+    length = first_plane.shape[axis] - 2 * margin
+    if size >= length:
+        return function(mosaic)
+
+    def part(carry: Any, first: Any, new: Any) -> tuple[Any, PyTree]:
+        seen = jax.tree.map(lambda a: jax.lax.dynamic_slice_in_dim(a, first, size + 2 * margin, axis=axis), mosaic)
         return carry, function(seen)
 
-    return scan_rows(strip, (), height=height, rows=rows, axis=-2, like=first_plane)[1]
+    return scan_rows(part, (), height=length, rows=size, axis=axis, like=first_plane)[1]
