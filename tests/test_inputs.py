@@ -220,3 +220,15 @@ def test_bad_files(tmp_path):
     assert refused([GREY, tmp_path]) == (
         f"{tmp_path} is a folder: expected an image file (folders go together with folders)"
     )
+
+
+def test_files_read_in_threads_are_those_read_one_by_one(tmp_path):
+    paths = [tmp_path / f"{n}.png" for n in range(3)]
+    for n, path in enumerate(paths):
+        write_image(path, np.roll(COLOR, n, axis=1))
+    one, other = check_sources(paths), check_sources(paths, workers=2)
+    np.testing.assert_array_equal(one.images, other.images)
+    assert one.roles == other.roles
+    paths[1:] = [tmp_path / "second.png", tmp_path / "third.png"]
+    with pytest.raises(InputError, match=r"second\.png"):
+        check_sources(paths, workers=3)

@@ -2,7 +2,7 @@
 
 import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -79,6 +79,7 @@ def check_sources(
     align: Align | None = None,
     frame: Frame = "crop",
     suspect: bool = True,
+    workers: int = 1,
 ) -> Sources:
     """Reads and checks sources.
 
@@ -90,6 +91,7 @@ def check_sources(
             remark on those that seem to lie beside it.
         frame: What is shown of aligned sources: the common part, or the whole reference.
         suspect: Whether to look for sources that lie beside the reference.
+        workers: Threads that read files. With several, a warning filter that a caller sets meanwhile may be lost.
 
     Raises:
         InputError: Fewer than two sources, different sizes, a 16-bit source of 14 bits or less beside another depth,
@@ -100,7 +102,9 @@ def check_sources(
     if len(given) < 2:
         raise InputError(f"fusion takes two sources or more; got {len(given)}")
     ranges = _by_role(range, roles)
-    read = [_read(role, source, role in ranges) for role, source in zip(roles, given, strict=True)]
+    read = _in_threads(
+        _read, [(role, source, role in ranges) for role, source in zip(roles, given, strict=True)], workers
+    )
     arrays = [one.pixels for one in read]
     remarks = [remark for one in read for remark in one.remarks]
     for role, one in zip(roles, read, strict=True):
@@ -152,6 +156,16 @@ def _remark_on_shifts(sources: Sources) -> Sources:
                 "--align (align='auto') registers it first"
             )
     return replace(sources, remarks=(*sources.remarks, *beside)) if beside else sources
+
+
+def _in_threads(function: Callable[..., Picture], calls: Sequence[tuple[Any, ...]], workers: int) -> list[Picture]:
+    """Results of calls in their order; the first error in this order is raised."""
+    if workers < 2:
+        return [function(*arguments) for arguments in calls]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(workers) as pool:
+        return [future.result() for future in [pool.submit(function, *arguments) for arguments in calls]]
 
 
 def _align(sources: Sources, model: Align, frame: Frame) -> Sources:

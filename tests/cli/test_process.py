@@ -158,3 +158,22 @@ def test_timings_add_up_to_the_process(environment, pair, tmp_path):
     assert found["peak_mb"] > 50
     told = [line.split()[0] for line in done.stderr.splitlines()]
     assert told == ["step", *steps, "all", "most"]
+
+
+def test_a_kept_program_needs_no_flax(environment, pair, tmp_path):
+    script = """
+import sys
+from ttd_jax.cli import main
+assert main(sys.argv[1:]) == 0
+print([name for name in ("flax", "optax", "orbax") if name in sys.modules])
+"""
+    for found in (["flax"], []):
+        arguments = ["fuse", *map(str, pair), "-o", str(tmp_path / "o.png"), "--overwrite"]
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=environment,
+        )
+        assert done.stdout.splitlines()[-1:] == [str(found)], done.stderr

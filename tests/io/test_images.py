@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.io.files import GREY8, GREY16, GREY_FLOAT, RGB8, RGB16, RGB_FLOAT, SMOOTH, decode_png
 from ttd_jax.errors import InputError
+from ttd_jax.io import png as png_module
 from ttd_jax.io.images import declared_size, read_image, stored_dtype, write_image
 
 GREY = {"uint8": GREY8, "uint16": GREY16, "float32": GREY_FLOAT}
@@ -285,3 +286,15 @@ def test_unknown_endings(tmp_path, name):
         write_image(tmp_path / name, GREY8)
     assert str(caught.value) == (f"cannot write {name}: the name ends in one of .png .tif .tiff .jpg .jpeg .bmp .webp")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("pixels", [RGB8, GREY16, RGB16], ids=["rgb", "deep grey", "deep rgb"])
+def test_large_pngs_are_written_in_less_time(tmp_path, monkeypatch, pixels):
+    pixels = np.tile(pixels, (8, 8) + (1,) * (pixels.ndim - 2))
+    write_image(tmp_path / "a.png", pixels)
+    monkeypatch.setattr(png_module, "_LARGE", 10)
+    write_image(tmp_path / "b.png", pixels)
+    files = [(tmp_path / name).read_bytes() for name in ("a.png", "b.png")]
+    assert files[0] != files[1]
+    for path in tmp_path.iterdir():
+        np.testing.assert_array_equal(read_image(path).pixels, pixels)

@@ -86,3 +86,11 @@ def test_other_platforms_compute_padded_maps_at_once(monkeypatch):
     traced = str(jax.make_jaxpr(lambda x: replicate_conv(x, jnp.asarray(kernel)))(x))
     assert "scan" not in traced
     np.testing.assert_allclose(replicate_conv(jnp.asarray(x), jnp.asarray(kernel)), expected(x, kernel), atol=2e-5)
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_maps_one_by_one(dilation):
+    x, kernel = draw(3, 14, 17, 5), draw(3, 3, 5, 4, seed=1)
+    got = module.conv_each(jnp.asarray(x), jnp.asarray(kernel), dilation=dilation)
+    whole = np.stack([expected(one, kernel, dilation) for one in x])
+    np.testing.assert_allclose(got, whole[:, dilation:-dilation, dilation:-dilation], atol=1e-5)

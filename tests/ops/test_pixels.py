@@ -93,3 +93,14 @@ def test_types_that_no_image_has(dtype):
 def test_nothing_that_is_not_finite_comes_out(bad):
     with pytest.raises(InputError, match="not finite numbers; nothing is returned"):
         from_float(np.array([[bad]]), "uint8")
+
+
+@pytest.mark.parametrize("shape", [(900, 400), (700, 200, 3), (1, 300_000)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_large_images_are_what_their_rows_are(shape, dtype):
+    image = np.random.default_rng(len(shape)).normal(0.5, 0.4, shape).astype(np.float32)
+    rows = np.concatenate([from_float(row[np.newaxis], dtype) for row in image])
+    np.testing.assert_array_equal(from_float(image, dtype), rows)
+    image.flat[-1] = np.inf
+    with pytest.raises(InputError, match="not finite"):
+        from_float(image, dtype)

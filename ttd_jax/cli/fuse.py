@@ -148,7 +148,7 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     outputs = check_files([options.output, options.save_weights, options.save_static], paths, quality=options.quality)
     # before jax starts: a bad file should not cost seconds
     reading = {"range": runtime.settle_reading(options), "align": options.align, "frame": options.align_frame}
-    checked = check_sources(sources, **reading)
+    checked = check_sources(sources, **reading, workers=min(len(sources), os.cpu_count() or 1))
     refuse_existing(outputs, options.overwrite)
     timings.step("read")
     fuser, static = make_fusers(options)

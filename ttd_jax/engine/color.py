@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from ttd_jax.errors import InputError
-from ttd_jax.ops.color import split_luma
+from ttd_jax.ops.color import brightest, split_luma
 from ttd_jax.ops.pyramid import smooth
 from ttd_jax.ops.sources import total
 from ttd_jax.options import Color, choices
@@ -117,6 +117,6 @@ def shares_of_color(
         fused: The fused luma.
     """
     near = jnp.exp(-jnp.square((lumas - fused) / _NEAR) / 2)
-    brightest = jnp.max(stack, axis=-1)
-    right = jnp.clip(jnp.minimum(brightest / _DARK, (1 - brightest) / _BRIGHT), 0, 1)
+    highest = brightest(stack)
+    right = jnp.clip(jnp.minimum(highest / _DARK, (1 - highest) / _BRIGHT), 0, 1)
     return weights * smooth((near + _LEAST_NEAR) * (right + _LEAST_FAITH))

@@ -6,7 +6,7 @@ import jax
 
 from ttd_jax.core.model import FusionModel
 
-BRIEFLY = {"xla_backend_optimization_level": 1, "xla_cpu_use_fusion_emitters": False}
+BRIEFLY: dict[str, str | bool] = {"xla_backend_optimization_level": "1", "xla_cpu_use_fusion_emitters": False}
 """What XLA is told where its full effort takes twice the time and gains nothing."""
 
 

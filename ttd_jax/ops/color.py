@@ -2,6 +2,9 @@
 
 :math:`Y = 0.299 R + 0.587 G + 0.114 B`, :math:`C_b = (B - Y) / 1.772`, :math:`C_r = (R - Y) / 1.402`; chroma is
 signed, zero for grey, within ±0.5 for RGB in [0, 1].
+
+Sums and maxima over the three channels are written channel by channel: XLA makes a reduction over so short an axis a
+loop of its own on CPU, on one core.
 """
 
 import jax.numpy as jnp
@@ -19,7 +22,17 @@ def luma(rgb: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W 1"]:
         >>> [round(value, 3) for value in luma(jnp.array([[[1.0, 0, 0], [1, 1, 1]]])).ravel().tolist()]
         [0.299, 1.0]
     """
-    return jnp.sum(rgb * jnp.array(LUMA, rgb.dtype), axis=-1, keepdims=True)
+    return LUMA[0] * rgb[..., :1] + LUMA[1] * rgb[..., 1:2] + LUMA[2] * rgb[..., 2:]
+
+
+def brightest(rgb: Float[Array, "*B H W 3"]) -> Float[Array, "*B H W"]:
+    """The highest of the three channels.
+
+    Example:
+        >>> brightest(jnp.array([[[0.25, 0.5, 0.0]]])).tolist()
+        [[0.5]]
+    """
+    return jnp.maximum(jnp.maximum(rgb[..., 0], rgb[..., 1]), rgb[..., 2])
 
 
 def split_luma(rgb: Float[Array, "*B H W 3"]) -> tuple[Float[Array, "*B H W 1"], Float[Array, "*B H W 2"]]:
@@ -50,9 +63,10 @@ def join_luma(y: Float[Array, "*B H W 1"], chroma: Float[Array, "*B H W 2"]) -> 
     cb, cr = chroma[..., :1], chroma[..., 1:]
     red, blue = 1.402 * cr, 1.772 * cb
     green = -(LUMA[0] * red + LUMA[2] * blue) / LUMA[1]
-    offsets = jnp.concatenate([red, green, blue], axis=-1)
-    above, below = jnp.max(offsets, axis=-1, keepdims=True), -jnp.min(offsets, axis=-1, keepdims=True)
+    above = jnp.maximum(jnp.maximum(red, green), blue)
+    below = -jnp.minimum(jnp.minimum(red, green), blue)
     y = jnp.clip(y, 0, 1)
     y = (y + jnp.clip(y, below, 1 - above)) / 2
     strength = jnp.minimum((1 - y) / jnp.maximum(above, _NO_COLOR), y / jnp.maximum(below, _NO_COLOR))
+    offsets = jnp.concatenate([red, green, blue], axis=-1)
     return jnp.clip(y + jnp.minimum(strength, 1) * offsets, 0, 1)

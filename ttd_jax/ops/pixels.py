@@ -13,6 +13,7 @@ DEPTH_ORDER = tuple(np.dtype(t) for t in ("bool", "uint8", "uint16", "float16", 
 """Pixel types from shallow to deep; the result of mixed sources has the deepest."""
 
 _ROUNDING = 1e-6  # how far a float may lie outside of [0, 1]: filters and resizes round a few times
+_AT_A_TIME = 2**18  # numbers that are scaled and rounded before the next ones are: what lies between stays small
 _FULL_SCALE = {np.dtype("uint8"): 255, np.dtype("uint16"): 65535}
 
 
@@ -77,7 +78,10 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
         >>> to_float(np.array([[0, 51, 255]], np.uint8)).tolist()
         [[0.0, 0.20000000298023224, 1.0]]
     """
-    return _within_range(pixels).astype(np.float32) / np.float32(_FULL_SCALE.get(pixels.dtype, 1))
+    found = _within_range(pixels).astype(np.float32)
+    if pixels.dtype in _FULL_SCALE:
+        found /= np.float32(_FULL_SCALE[pixels.dtype])
+    return found
 
 
 def _within_range(pixels: np.ndarray) -> np.ndarray:
@@ -131,6 +135,15 @@ def from_float(image: np.ndarray, dtype: Any) -> np.ndarray:
         [[0, 128, 255]]
     """
     dtype = image_dtype(dtype)
+    if image.size <= _AT_A_TIME:
+        return _rows_from_float(image, dtype)
+    found, rows = np.empty(image.shape, dtype), max(_AT_A_TIME * len(image) // image.size, 1)
+    for first in range(0, len(image), rows):
+        found[first : first + rows] = _rows_from_float(image[first : first + rows], dtype)
+    return found
+
+
+def _rows_from_float(image: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if not np.isfinite(image).all():
         raise InputError("the fused image has pixels that are not finite numbers; nothing is returned")
     clipped = np.clip(image, 0, 1)
