@@ -11,6 +11,8 @@ from ttd_jax.backbones import bandnet, pyramid
 from ttd_jax.core.fusion import fuse
 from ttd_jax.engine.compilation import BRIEFLY, compile_program
 
+SETTING = "jax_disable_most_optimizations"
+
 
 class Lowered:
     """What jax lowers to, as far as it is asked."""
@@ -26,8 +28,18 @@ class Lowered:
 
 
 @pytest.fixture(autouse=True)
-def _as_users_have_it(monkeypatch):
-    monkeypatch.setitem(jax.config.values, "jax_disable_most_optimizations", False)
+def _as_users_have_it():
+    before = jax.config.values[SETTING]
+    jax.config.update(SETTING, False)
+    yield
+    jax.config.update(SETTING, before)
+
+
+def test_a_setting_that_asks_for_less_is_kept():
+    jax.config.update(SETTING, True)
+    lowered = Lowered()
+    assert compile_program(lowered, bandnet.build()) == "program"
+    assert lowered.asked == [None]
 
 
 def test_briefly_where_the_facts_say_so():
