@@ -80,7 +80,8 @@ def main() -> None:
         shared[part] += split * milliseconds
     total = sum(spent.values())
     height, width = options.size
-    print(f"a grey pair of {width} x {height}: {wall / options.times:.3f} s, {processor / options.times:.3f} processor s")
+    seconds, busy = wall / options.times, processor / options.times
+    print(f"a grey pair of {width} x {height}: {seconds:.3f} s, {busy:.3f} processor s")
     print("\n| part | share of all operations | of that, split over cores |\n|---|---|---|")
     for part in PARTS:
         print(f"| {part} | {spent[part] / total:.0%} | {shared[part] / max(spent[part], 1e-9):.0%} |")
