@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 
 import fsspec
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from tests.cli.conftest import ttd_jax as ttd_jax
 from ttd_jax import InputError
 from ttd_jax.distributed import fuse_dataset
-from ttd_jax.distributed.cluster import load_ray
+from ttd_jax.distributed.cluster import load_ray, told_when_lost
 from ttd_jax.distributed.ledger import Ledger
 from ttd_jax.distributed.run import Cluster, by_size, tasks_of
 from ttd_jax.distributed.table import ResultTable
@@ -96,6 +97,20 @@ def test_a_token_is_shown_to_clusters_that_ask_for_it(monkeypatch, tmp_path):
     (tmp_path / ".ray" / "auth_token").write_text("0" * 64)
     load_ray()
     assert os.environ.pop("RAY_AUTH_MODE") == "token"
+
+
+def test_a_cluster_that_is_lost_is_told_once(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as head:
+        address = f"127.0.0.1:{head.getsockname()[1]}"
+        with told_when_lost(address, between=0.01):
+            head.accept()[0].close()  # a look
+        assert capsys.readouterr().err == ""
+    with told_when_lost(address, between=0.01):
+        said = ""
+        while not said:
+            time.sleep(0.01)
+            said = capsys.readouterr().err
+    assert said == f"ttd-jax: the cluster at {address} was lost: start again, what is done is kept\n"
 
 
 def test_mistakes_cost_no_cluster(tmp_path):

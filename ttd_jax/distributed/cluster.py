@@ -2,6 +2,8 @@
 
 import os
 import socket
+import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,9 +41,43 @@ def connected(address: str | None) -> Iterator[Any]:
     else:
         _connect(ray, address)
     try:
-        yield ray
+        with told_when_lost(ray.get_runtime_context().gcs_address):
+            yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def told_when_lost(address: str, *, between: float = 5) -> Iterator[None]:
+    """One line on standard error when the head of the cluster is gone, which Ray follows by ending the process.
+
+    Args:
+        address: ``HOST:PORT`` of the head.
+        between: Seconds from one look to the next; three that fail in a row are enough.
+    """
+    host, _, port = address.rpartition(":")
+    ended = threading.Event()
+
+    def watch() -> None:
+        missed = 0
+        while not ended.wait(between):
+            try:
+                socket.create_connection((host, int(port)), timeout=5).close()
+                missed = 0
+            except OSError:
+                missed += 1
+            if missed == 3:
+                line = f"ttd-jax: the cluster at {address} was lost: start again, what is done is kept"
+                print(line, file=sys.stderr, flush=True)
+                return
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def load_ray() -> Any:
