@@ -12,7 +12,7 @@ FOUND: dict[str, list[int]] = {
     "images": [95, 178, 264, 289, 681, 788],
     "series": [1025],
     "stacks": [100187, 100481],
-    "videos": [1045, 1079, 1129, 1214],
+    "videos": [1045, 1079, 1129, 1214, 202521, 204415, 208553],
 }
 """Seeds that once broke something."""
 

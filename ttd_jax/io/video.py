@@ -54,7 +54,7 @@ class Video:
         deep: Whether its pixels have more than 8 bits.
         expected: Number of frames as the file says, or by its duration; 0 if neither is known.
         live: Whether it is a camera, which has no end.
-        broken: How many packets could not be decoded so far.
+        broken: How many packets could not be decoded, or frames went back in time, so far.
         read: How many frames were read so far.
     """
 
@@ -71,16 +71,21 @@ class Video:
     read: int = 0
 
     def frames(self) -> Iterator[Frame]:
-        """The frames in order; what cannot be decoded is left out and counted.
+        """The frames in order; what cannot be decoded, or goes back in time, is left out and counted.
 
         Raises:
             InputError: PyAV is missing, or the size changes.
         """
         av = load("av", "video", "reading a video")
-        first: Fraction | None = None
+        first = last = None
         for frame in self._decoded(av):
             seconds = Fraction(frame.pts or 0) * frame.time_base
-            first = seconds if first is None else first
+            if first is None or last is None:
+                first = last = seconds
+            if seconds < last:
+                self.broken += 1
+                continue
+            last = seconds
             if (frame.width, frame.height) != (self.width, self.height):
                 raise InputError(f"{self.path} changes its size to {frame.width} x {frame.height}: cut it there")
             pixels = self._pixels(frame)
