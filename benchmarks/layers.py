@@ -11,6 +11,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -32,13 +33,13 @@ PARTS = {
 """Parts by the first pattern that is found in the name of an operation."""
 
 
-def traced(run: object, times: int) -> Counter[str]:
+def traced(run: Callable[[], object], times: int) -> Counter[str]:
     """Milliseconds of every operation, the mean over some runs."""
     folder = tempfile.mkdtemp()
     try:
         with jax.profiler.trace(folder):
             for _ in range(times):
-                run()  # type: ignore[operator]
+                run()
         data = jax.profiler.ProfileData.from_file(str(next(Path(folder).rglob("*.xplane.pb"))))
         found: Counter[str] = Counter()
         for plane in data.planes:

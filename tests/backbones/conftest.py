@@ -6,15 +6,16 @@ import jax
 import pytest
 
 from tests.backbones.golden import FILES, GoldenNetwork, files_of
+from ttd_jax.ops import borders
 from ttd_jax.ops import conv as ops_conv
 
 
 @pytest.fixture
 def limit(monkeypatch):
-    """Sets a constant of ``ops.conv``; what is compiled with it is never mixed up with other programs."""
+    """Sets a constant of ``ops.conv`` or ``ops.borders``; what is compiled with it is kept apart."""
 
     def set_constant(name: str, value: int) -> None:
-        monkeypatch.setattr(ops_conv, name, value)
+        monkeypatch.setattr(ops_conv if hasattr(ops_conv, name) else borders, name, value)
         jax.clear_caches()
 
     yield set_constant

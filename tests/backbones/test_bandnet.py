@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ttd_jax.backbones import bandnet, bandnet_layers, bandnet_network, pyramid
-from ttd_jax.backbones.bandnet_layers import highest_other
 from ttd_jax.core.fusion import fuse
 from ttd_jax.core.weighting import PAPER, StaticWeighting
 from ttd_jax.ops import mosaic
 from ttd_jax.ops.pyramid import collapse, laplacian_pyramid
+from ttd_jax.ops.sources import highest_other
 
 run = jax.jit(fuse, static_argnums=0)
 encode = jax.jit(lambda model, variables, sources: model.encode(variables, sources), static_argnums=0)

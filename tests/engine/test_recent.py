@@ -2,6 +2,7 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,13 @@ from ttd_jax.engine.recent import Recent
 @given(keys=st.lists(st.integers(0, 6)), most=st.integers(1, 4))
 def test_the_last_used_are_kept_and_nothing_is_made_twice_while_it_is(keys, most):
     recent, made, kept = Recent(most), [], []
+
+    def make(key):
+        made.append(key)
+        return f"value of {key}"
+
     for key in keys:
-        recent.get(key, lambda key=key: made.append(key) or f"value of {key}")  # type: ignore[misc]
+        recent.get(key, partial(make, key))
         if key not in kept:  # a list restates it, the last used at the end
             assert made.pop() == key
         kept = [*(k for k in kept if k != key), key][-most:]

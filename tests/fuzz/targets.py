@@ -1,6 +1,7 @@
 """What is tried on a mutated file: it is read, or refused by one line of ours; nothing else may happen."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -93,4 +94,4 @@ def cases(kind: str, folder: Path, first: int, count: int) -> Iterator[tuple[int
     for seed in range(first, first + count):
         name = names[seed % len(names)]
         data = mutated(files[name], seed)
-        yield seed, name, lambda name=name, data=data: attempt(name, data, folder)  # type: ignore[misc]
+        yield seed, name, partial(attempt, name, data, folder)

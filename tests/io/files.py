@@ -42,7 +42,7 @@ def decode_png(path: Path) -> np.ndarray:
         rule, row = raw[y * size], list(raw[y * size + 1 : (y + 1) * size])
         for i in range(len(row)):
             a, b, c = row[i - step] if i >= step else 0, above[i], above[i - step] if i >= step else 0
-            paeth = min((a, b, c), key=lambda v, p=a + b - c: abs(p - v))  # type: ignore[misc]
+            *_, paeth = min((abs(a + b - c - v), order, v) for order, v in enumerate((a, b, c)))
             row[i] = (row[i] + (0, a, b, (a + b) // 2, paeth)[rule]) % 256
         rows.append(row)
         above = row

@@ -20,7 +20,8 @@ from ttd_jax.io.metadata import Metadata
 
 def declared(path: Path) -> Declared:
     array = np.load(path, mmap_mode="r")
-    return Declared(*array.shape[:2], channels=1, itemsize=array.itemsize)  # type: ignore[misc]
+    height, width = array.shape[:2]
+    return Declared(height, width, channels=1, itemsize=array.itemsize)
 
 
 def save(path: Path, pixels: np.ndarray, metadata: Metadata) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import correlate
 
+from ttd_jax.ops import borders
 from ttd_jax.ops import conv as module
 from ttd_jax.ops.conv import compose, conv, depthwise_conv, reflect_conv, replicate_conv
 from ttd_jax.ops.padding import replicate_pad
@@ -55,7 +56,7 @@ def test_padded_convolution(channels):
 
 @pytest.mark.parametrize("shape", [(3, 40, 2), (4, 40, 2), (5, 40, 2), (40, 4, 2), (12, 13, 2)])
 def test_mirrored_convolution_of_narrow_maps_too(monkeypatch, shape):
-    monkeypatch.setattr(module, "MEND_PIXELS", 0)
+    monkeypatch.setattr(borders, "MEND_PIXELS", 0)
     x, kernel = draw(*shape), draw(5, 5, 2, 3, seed=4)
     got = reflect_conv(jnp.asarray(x), jnp.asarray(kernel))
     alone = [sum(correlate(x[..., c], kernel[..., c, k], mode="mirror") for c in range(2)) for k in range(3)]
@@ -88,9 +89,9 @@ def test_other_platforms_compute_padded_maps_at_once(monkeypatch):
     np.testing.assert_allclose(replicate_conv(jnp.asarray(x), jnp.asarray(kernel)), expected(x, kernel), atol=2e-5)
 
 
-@pytest.mark.parametrize("dilation", [1, 2])
-def test_maps_one_by_one(dilation):
-    x, kernel = draw(3, 14, 17, 5), draw(3, 3, 5, 4, seed=1)
+@pytest.mark.parametrize(("dilation", "count"), [(1, 3), (2, 3), (2, 6)])
+def test_maps_one_by_one_or_many_at_once(dilation, count):
+    x, kernel = draw(count, 14, 17, 5), draw(3, 3, 5, 4, seed=1)
     got = module.conv_each(jnp.asarray(x), jnp.asarray(kernel), dilation=dilation)
     whole = np.stack([expected(one, kernel, dilation) for one in x])
     np.testing.assert_allclose(got, whole[:, dilation:-dilation, dilation:-dilation], atol=1e-5)

@@ -22,7 +22,8 @@ from ttd_jax.backbones.layers import FoldedNorm, Kernel, prelu
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts
 from ttd_jax.core.weighting import PAPER
-from ttd_jax.ops.conv import compose, depthwise_conv, mend_border, reflect_conv, worth_mending
+from ttd_jax.ops.borders import mend_border, worth_mending
+from ttd_jax.ops.conv import compose, depthwise_conv, reflect_conv
 from ttd_jax.ops.filters import box_kernel, local_mean
 from ttd_jax.ops.padding import reflect_pad
 from ttd_jax.options import Rule

@@ -21,7 +21,7 @@ from ttd_jax.core.dominability import LOSS_FLOOR
 from ttd_jax.ops.conv import conv_each
 from ttd_jax.ops.mosaic import in_tiles
 from ttd_jax.ops.pyramid import SMOOTH_REACH, smooth_inside
-from ttd_jax.ops.sources import total
+from ttd_jax.ops.sources import highest_other, mean_other
 
 LEVEL = 1 / 255
 """One level of 8 bits."""
@@ -276,24 +276,6 @@ def log_energy(energy: Float[Array, "..."]) -> Float[Array, "..."]:
 def log_noise(noise: Float[Array, "..."]) -> Float[Array, "..."]:
     """The logarithm of a standard deviation, about -1 to 1."""
     return 0.4 * jnp.log(noise + 1e-4) + 2
-
-
-def mean_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
-    """The mean of the other sources."""
-    return (total(x) - x) / (len(x) - 1)
-
-
-def highest_other(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
-    """The highest of the other sources: of those before each one and of those after it.
-
-    Nobody asks which one is the highest: a compiler may compute a number twice, and it need not equal itself then.
-    """
-    before, after = [x[0]], [x[-1]]
-    for m in range(1, len(x) - 1):
-        before.append(jnp.maximum(before[-1], x[m]))
-        after.append(jnp.maximum(after[-1], x[-1 - m]))
-    between = [jnp.maximum(low, high) for low, high in zip(before, after[-2::-1], strict=False)]
-    return jnp.stack([after[-1], *between, before[-1]])
 
 
 def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:

@@ -13,16 +13,15 @@ from ttd_jax.backbones.bandnet_layers import (
     Judge,
     Known,
     activate,
-    highest_other,
     log_energy,
     log_noise,
-    mean_other,
 )
 from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.core.bands import BandFeatures
 from ttd_jax.ops.mosaic import assemble, in_tiles, layout, take_apart
 from ttd_jax.ops.noise import noise_levels
 from ttd_jax.ops.pyramid import collapse, depth, expand, gaussian_pyramid, reduce
+from ttd_jax.ops.sources import highest_other, mean_other
 
 _DEEPEST = 3  # bands further down are treated like this one, the last in the images of the training
 

@@ -19,7 +19,8 @@ from ttd_jax.backbones.layers import BATCH_NORM_EPSILON, ReplicateConv, batch_no
 from ttd_jax.backbones.spec import Spec
 from ttd_jax.core.model import Facts, Variables
 from ttd_jax.core.weighting import PAPER
-from ttd_jax.ops.conv import compose, conv, large_enough, mend_border, replicate_conv
+from ttd_jax.ops.borders import large_enough, mend_border
+from ttd_jax.ops.conv import compose, conv, replicate_conv
 from ttd_jax.ops.padding import replicate_pad
 from ttd_jax.options import Rule
 

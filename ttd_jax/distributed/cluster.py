@@ -55,21 +55,20 @@ def told_when_lost(address: str, *, between: float = 5) -> Iterator[None]:
         address: ``HOST:PORT`` of the head.
         between: Seconds from one look to the next; three that fail in a row are enough.
     """
-    host, _, port = address.rpartition(":")
     ended = threading.Event()
 
     def watch() -> None:
         missed = 0
-        while not ended.wait(between):
+        while missed < 3:
+            if ended.wait(between):
+                return
             try:
-                socket.create_connection((host, int(port)), timeout=5).close()
+                _touch(address)
                 missed = 0
             except OSError:
                 missed += 1
-            if missed == 3:
-                line = f"ttd-jax: the cluster at {address} was lost: start again, what is done is kept"
-                print(line, file=sys.stderr, flush=True)
-                return
+        line = f"ttd-jax: the cluster at {address} was lost: start again, what is done is kept"
+        print(line, file=sys.stderr, flush=True)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -161,12 +160,18 @@ def _check_answers(address: str) -> None:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise InputError(f"a Ray address is HOST:PORT or auto; got {address}")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
+        _touch(address)
     except OSError as error:
         raise InputError(
             f"no Ray cluster answers at {address} ({error.strerror or error}): start one (ray start --head), or name "
             "another"
         ) from None
+
+
+def _touch(address: str) -> None:
+    """Connects once; an ``OSError`` if nothing answers."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host.strip("[]"), int(port)), _SECONDS_TO_ANSWER).close()
 
 
 def count_workers(ray: Any, workers: int | None, cpus: float, gpus: float | None) -> tuple[int, float]:

@@ -14,15 +14,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ttd_jax.ops.borders import large_enough, mend_border, worth_mending
 from ttd_jax.ops.padding import reflect_pad, replicate_pad, zero_pad
 from ttd_jax.ops.strips import in_whole, scan_rows, strips_pay
-from ttd_jax.ops.symbols import InconclusiveDimensionOperation
 
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
 
-MEND_PIXELS = 2**14
-"""Pixels from which on mirrored maps are not copied on CPU: mending their border takes longer to compile."""
+_FEW = 4  # maps that are convolved one by one
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -49,15 +48,15 @@ def conv(
 def conv_each(
     padded: Float[Array, "M H2 W2 C"], kernel: Float[Array, "S S C K"], *, dilation: int = 1
 ) -> Float[Array, "M H W K"]:
-    """:func:`conv` of several maps, on CPU one by one: XLA takes one core for a convolution of few channels.
+    """:func:`conv` of several maps, on CPU of a few one by one: XLA takes one core for a convolution of few channels.
 
-    Those of different maps it runs side by side.
+    Those of different maps it runs side by side. Of many maps that gains nothing, and takes longer to compile.
 
     Example:
         >>> conv_each(jnp.ones((2, 5, 6, 1)), jnp.ones((3, 3, 1, 2)))[1, 0, 0].tolist()
         [9.0, 9.0]
     """
-    if not strips_pay() or padded.ndim != 4:
+    if not strips_pay() or padded.ndim != 4 or len(padded) > _FEW:
         return conv(padded, kernel, dilation=dilation)
     return jnp.stack([conv(one, kernel, dilation=dilation) for one in padded])
 
@@ -151,67 +150,6 @@ def _in_strips(block: Callable[[Array], Array], reach: int, then: Callable[[Arra
         return carry, then(lax.dynamic_slice_in_dim(y, first - start, rows))
 
     return scan_rows(strip, (), height=height, rows=rows, axis=0, like=x)[1]
-
-
-def mend_border(
-    y: Float[Array, "*B H W K"], x: Float[Array, "*B H W C"], compute: Callable[..., Array], context: int
-) -> Float[Array, "*B H W K"]:
-    """Maps with their outermost pixels replaced, on all four sides.
-
-    Args:
-        y: Maps that are right but along the border.
-        x: The maps that they were made from.
-        compute: From the ``context`` pixels of x next to one side, and a function ``near(maps, count)`` that keeps so
-            many pixels of any maps next to that side, to the right values along it.
-        context: Pixels from the border inwards that it takes to compute them.
-
-    Example:
-        >>> x = jnp.arange(4.0).reshape(2, 2, 1)
-        >>> mend_border(jnp.zeros((2, 2, 1)), x, lambda maps, near: near(maps, 1), context=1)[..., 0].tolist()
-        [[0.0, 1.0], [2.0, 3.0]]
-    """
-    for axis in (-3, -2):
-        for at_end in (False, True):
-
-            def near(maps: Array, count: int, axis: int = axis, at_end: bool = at_end) -> Array:
-                first = maps.shape[axis] - count if at_end else 0
-                return lax.slice_in_dim(maps, first, first + count, axis=axis)
-
-            right = compute(near(x, context), near)
-            first = y.shape[axis] - right.shape[axis] if at_end else 0
-            y = lax.dynamic_update_slice_in_dim(y, right, first, axis=axis)
-    return y
-
-
-def large_enough(x: Float[Array, "*B H W C"], least: int) -> bool:
-    """Whether height and width are known while tracing to be at least so many pixels.
-
-    Example:
-        >>> large_enough(jnp.ones((4, 5, 1)), 5)
-        False
-    """
-    return all(_at_least(n, least) for n in x.shape[-3:-1])
-
-
-def _at_least(length: Any, least: int) -> bool:
-    if isinstance(length, int) or not in_whole():  # XLA is given whole layers where a length has a symbol
-        return isinstance(length, int) and length >= least
-    try:
-        return bool(length >= least)
-    except InconclusiveDimensionOperation:
-        return False
-
-
-def worth_mending(x: Float[Array, "*B H W C"], least: int) -> bool:
-    """Whether maps are large enough, and so large that it pays to mend their border (:func:`mend_border`).
-
-    Other runtimes, which compile nothing, are spared the work on maps of any size.
-
-    Example:
-        >>> worth_mending(jnp.ones((4, 5, 1)), 2)
-        False
-    """
-    return large_enough(x, least) and (in_whole() or x.shape[-3] * x.shape[-2] >= MEND_PIXELS)
 
 
 def depthwise_conv(padded: Float[Array, "*B H2 W2 C"], kernel: Float[Array, "S S C"]) -> Float[Array, "*B H W C"]:
