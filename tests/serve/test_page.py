@@ -1,6 +1,7 @@
 """The page in Debian's Chromium: a fusion from upload to download, mistakes, two visitors, what is out of reach."""
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -111,11 +112,17 @@ def test_a_fusion_from_upload_to_download(visit, pictures, tmp_path):
 
 
 def test_a_mistake_is_shown_and_tells_nothing_of_the_server(visit, pictures, temporary):
-    page = visit()
-    upload(page, pictures / "near.png", pictures / "text.png")
-    page.locator("#fuse").click()
-    toast = page.locator(".toast-body").first
-    toast.wait_for()
+    from playwright.sync_api import TimeoutError
+
+    for _ in range(3):  # once in some hundred runs Gradio lost the event, sent as the look at the files ended
+        page = visit()
+        upload(page, pictures / "near.png", pictures / "text.png")
+        page.wait_for_timeout(1000)
+        page.locator("#fuse").click()
+        toast = page.locator(".toast-body").first
+        with suppress(TimeoutError):
+            toast.wait_for(timeout=SLOW / 3)
+            break
     assert "text.png is no image: expected PNG, TIFF, JPEG, BMP or WebP" in toast.inner_text()
     assert str(temporary) not in page.content().replace("/file=" + str(temporary), "")
     page.reload()
@@ -129,6 +136,7 @@ def test_two_visitors_at_once_and_one_who_reloads(visit, pictures, tmp_path):
     for page, pair in zip(pages, pairs, strict=True):
         choose_pyramid(page)
         upload(page, *(pictures / f"{name}.png" for name in pair))
+        page.locator("#sources img").nth(1).wait_for()
     for page in pages:
         page.locator("#fuse").click()
     pages[2].reload()

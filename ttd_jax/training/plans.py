@@ -1,7 +1,9 @@
 """Training plans: everything that decides the outcome of a run, as plain data."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+from ttd_jax.options import AllBands
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class Plan:
         calm: How much less decided the network is then about the coarsest level of two sources that are alike.
         loss: Whether the loss of the components enters the score (q is learned), or stays out of it (q = 0).
         saliency: Whether explained energy enters the score (p is learned), or stays out of it (p = 0).
+        bands: In how many bands sources are weighed: ``"all"``, or 1 for one map a source, by its loss alone.
+        loop: Whether the weights are in the loop; else every source counts the same until training is through.
     """
 
     name: str
@@ -52,6 +56,8 @@ class Plan:
     calm: float = 0.5
     loss: bool = True
     saliency: bool = True
+    bands: AllBands | Literal[1] = "all"
+    loop: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """The plan as plain data, for logs and manifests."""

@@ -15,7 +15,8 @@ from ttd_jax.backbones import pyramid
 from ttd_jax.backbones.bandnet import WEIGHTING
 from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.model import FusionModel
-from ttd_jax.core.weighting import LossWeighting
+from ttd_jax.core.protocol import Weighting
+from ttd_jax.core.weighting import LossWeighting, StaticWeighting
 from ttd_jax.ops.pyramid import reduce
 from ttd_jax.training.batches import Batch
 from ttd_jax.training.objective import measure
@@ -46,9 +47,9 @@ def initial_parameters(variables: Any) -> dict[str, Any]:
 
 def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
     """The weighting with its trained numbers; one that the plan leaves out stays 0."""
-    learned = {"saliency": plan.saliency, "scale": plan.loss}
+    learned = {"saliency": plan.saliency and plan.bands == "all", "scale": plan.loss}
     weighting: LossWeighting = replace(
-        WEIGHTING, **{name: parameters[name] * float(on) for name, on in learned.items()}
+        WEIGHTING, bands=plan.bands, **{name: parameters[name] * float(on) for name, on in learned.items()}
     )
     return weighting
 
@@ -83,7 +84,8 @@ def objective(
     """
     seen, intact, targets = (jnp.asarray(part) for part in batch[:3])
     fused = fuse_sets(model, parameters["variables"], seen, weighting_of(parameters, plan))
-    images = fused.image[..., 0]
+    merged = fused if plan.loop else fuse_sets(model, parameters["variables"], seen, StaticWeighting())
+    images = merged.image[..., 0]
     measures = [measure(task, images[i], intact[i], targets[i]) for i, task in enumerate(TASKS)]
     steps = jnp.where(batch.damaged, 3.0, 1.0)[:, jnp.newaxis]
     margins = (jnp.stack(measures) - batch.reference) / steps
@@ -102,7 +104,7 @@ def objective(
     return jnp.mean(total), log | {"total": jnp.mean(total)}
 
 
-def fuse_sets(model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: LossWeighting) -> Fused:
+def fuse_sets(model: FusionModel, variables: Any, sources: Float[Array, "S M N N"], weighting: Weighting) -> Fused:
     """Every set fused as :func:`ttd_jax.fuse` would, arrays with a leading axis S.
 
     Args:
