@@ -1,6 +1,5 @@
 """DICOM by pydicom: the slices of a series, or the frames of one file, in order by their place."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -12,6 +11,7 @@ from ttd_jax.errors import InputError, reason
 from ttd_jax.io.dicom_results import PATIENT
 from ttd_jax.io.extras import load
 from ttd_jax.io.limits import Declared, check_declared
+from ttd_jax.io.quiet import warnings_as
 from ttd_jax.io.volumes import Volume, checked
 
 _NEEDED = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing")
@@ -114,8 +114,7 @@ def _volume(source: Path, slices: list[Slice]) -> Volume:
 
 def _read(pydicom: Any, path: Path) -> list[Slice]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what pydicom thinks of values that are not used
+        with warnings_as("ignore"):  # what pydicom thinks of values that are not used
             if pydicom.filereader.read_file_meta_info(path).get("TransferSyntaxUID") == _DEFLATED:
                 raise InputError(f"{path} is deflated as a whole, so that its size is unknown: save it undeflated")
             found = pydicom.dcmread(path)
@@ -191,8 +190,7 @@ def _values(decode: Callable[[], np.ndarray], index: int, rescale: tuple[float, 
 def _stored_values(found: Any, path: Path) -> np.ndarray:
     """Pixels of all frames as stored, without bits above those that are said to be, where old files keep drawings."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")  # more bytes than pixels: one of both is not what was meant
+        with warnings_as("error"):  # more bytes than pixels: one of both is not what was meant
             stored = found.pixel_array
         unused = int(found.BitsAllocated) - int(found.get("BitsStored", found.BitsAllocated))
         if unused and stored.dtype.kind in "iu" and int(found.HighBit) == int(found.BitsStored) - 1:

@@ -1,12 +1,13 @@
 """What a picture carries beside its pixels: orientation, EXIF and ICC profile."""
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from ttd_jax.io.quiet import warnings_as
 
 _ORIENTATION, _ICC_PROFILE = 0x0112, 0x8773
 _DIRECTORIES, _INTEROPERABILITY = (0x8769, 0x8825), 0xA005  # EXIF and GPS; in EXIF
@@ -57,8 +58,7 @@ class Metadata:
 def read_metadata(open_exif: Callable[[], Image.Exif], *, icc: bytes | None = None) -> tuple[Metadata, int, list[str]]:
     """Metadata of a picture, its EXIF orientation (1 to 8; 1 is upright), and remarks on what was lost."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's words on damaged EXIF; what it can read is kept
+        with warnings_as("ignore"):  # Pillow's words on damaged EXIF; what it can read is kept
             found = open_exif()
             orientation = found.get(_ORIENTATION, 1)
             icc = icc or found.get(_ICC_PROFILE) or None  # a TIFF has it among its tags

@@ -1,6 +1,5 @@
 """What Pillow reads and writes: JPEG, BMP, WebP, and some formats that are read only."""
 
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +14,7 @@ from ttd_jax.errors import InputError
 from ttd_jax.io.formats import Format, Picture, eight_bits
 from ttd_jax.io.limits import MOST_PIXELS, Declared, check_declared, most_pixels
 from ttd_jax.io.metadata import Metadata, read_metadata, upright
+from ttd_jax.io.quiet import warnings_as
 
 _OTHERS = ("GIF", "PPM", "MPO", "DIB", "JPEG2000", "AVIF", "TGA", "PCX", "SGI")
 """Read only. Their readers run no other program, as that of EPS does, and know the size before the pixels."""
@@ -52,13 +52,11 @@ def open_image(path: Path, formats: Sequence[str]) -> Iterator[Image.Image]:
     Raises:
         InputError: It is none of these formats.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Pillow thinks of large pictures and damaged metadata
-        try:
-            with _larger_if_asked():
-                image = Image.open(path, formats=tuple(formats))
-        except UnidentifiedImageError:
-            raise InputError(f"{path} is no image: expected PNG, TIFF, JPEG, BMP or WebP") from None
+    try:
+        with warnings_as("ignore"), _larger_if_asked():  # what Pillow thinks of large pictures and damaged metadata
+            image = Image.open(path, formats=tuple(formats))
+    except UnidentifiedImageError:
+        raise InputError(f"{path} is no image: expected PNG, TIFF, JPEG, BMP or WebP") from None
     with image:
         yield image
 
