@@ -66,9 +66,10 @@ def enfuse(frames: np.ndarray) -> np.ndarray:
 
 def color_methods(ours: str) -> dict[str, ColorFn]:
     """Ours and the peers that take colour, by label."""
-    fuse = named_method(ours).fuse
+    fuse, exposed = named_method(ours).fuse, named_method("fuse backbone=mertens").fuse
     found: dict[str, ColorFn] = {
         "ours": lambda frames: fuse(list(frames)),
+        "ours, backbone mertens": lambda frames: exposed(list(frames)),
         "mertens": lambda frames: to_bytes(classical.mertens(frames / 255)),
         "mertens, exposure too": lambda frames: to_bytes(classical.mertens(frames / 255, exposure=1)),
         "mean": lambda frames: to_bytes(classical.average(frames / 255)),

@@ -21,7 +21,19 @@ if TYPE_CHECKING:
     COMPANIONS: dict[str, Spec]
     """Networks that come with a backbone without being one, by name; they are converted in the same way."""
 
-_NAMES = ("bandnet", "pyramid", "ifcnn", "cddfuse", "piafusion", "mgdn", "densefuse", "didfuse", "auif", "pfcfuse")
+_NAMES = (
+    "bandnet",
+    "pyramid",
+    "mertens",
+    "ifcnn",
+    "cddfuse",
+    "piafusion",
+    "mgdn",
+    "densefuse",
+    "didfuse",
+    "auif",
+    "pfcfuse",
+)
 _COMPANIONS = {"piafusion-illumination": "illumination"}  # and their modules
 _TABLES = {"BACKBONES": {name: name for name in _NAMES}, "COMPANIONS": _COMPANIONS}
 

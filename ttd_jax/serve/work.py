@@ -197,7 +197,7 @@ def served_backbones(checkpoints: Sequence[str]) -> dict[str, Backbone]:
 
     Example:
         >>> list(served_backbones([]))
-        ['bandnet', 'pyramid']
+        ['bandnet', 'pyramid', 'mertens']
     """
     bundled = bundled_checkpoints()
     default = read_manifest(bundled[DEFAULT_CHECKPOINT])["backbone"]
