@@ -39,14 +39,16 @@ MERTENS = (
     "fused = cv2.createMergeMertens({weights}).process(frames); "
     "cv2.imwrite(sys.argv[1], (fused * 255).clip(0, 255).round().astype('uint8'))"
 )
+OURS = [sys.executable, "-m", "ttd_jax", "fuse", "{sources}", "-o", "{output}", "--overwrite"]
 EXPOSURE = {
-    "ttd-jax": [sys.executable, "-m", "ttd_jax", "fuse", "{sources}", "-o", "{output}", "--overwrite"],
+    "ttd-jax": OURS,
+    "ttd-jax, mertens": [*OURS, "--backbone", "mertens"],
     "enfuse": ["enfuse", "-o", "{output}", "{sources}"],
     "OpenCV": [sys.executable, "-c", MERTENS.format(weights=""), "{output}", "{sources}"],
 }
 SHARPEST = ["--exposure-weight=0", "--saturation-weight=0", "--contrast-weight=1", "--hard-mask"]
 FOCUS = {
-    "ttd-jax": EXPOSURE["ttd-jax"],
+    "ttd-jax": OURS,
     "enfuse": ["enfuse", *SHARPEST, "-o", "{output}", "{sources}"],
     "OpenCV": [sys.executable, "-c", MERTENS.format(weights="1, 0, 0"), "{output}", "{sources}"],
     "focus-stack": ["focus-stack", "--align-keep-size", "--output={output}", "{sources}"],
