@@ -108,7 +108,6 @@ def unknown_sections(public: Public) -> bool:
 
 MODELS = (
     *(f"backbones.{name}" for name in ("adapter.RuleModel", "bandnet.BandNet", "mgdn.MGDN", "piafusion.PIAFusion")),
-    "backbones.mertens.Mertens",
     "backbones.pyramid.Pyramid",
     "core.model.FusionModel",
     "core.precision.RoundedModel",

@@ -72,7 +72,7 @@ MISTAKES = [
     ({"files": ("near",) * 5}, 400, "Too many files. Maximum number of files is 4."),
     ({"colour": "rgb"}, 422, "options are backbone, weighting, "),
     ({"color": "pink"}, 422, "color is one of 'auto', 'gray', 'luma', 'rgb'; got 'pink'"),
-    ({"backbone": "../../etc"}, 422, "backbones of this service are pyramid, bandnet; got '../../etc'"),
+    ({"backbone": "../../etc"}, 422, "backbones of this service are pyramid, mertens, bandnet; got '../../etc'"),
     ({"recipe": "none"}, 422, "recipes of pyramid are "),
     ({"range": "0"}, 422, "range takes two numbers, such as 0 4095; got '0'"),
     ({"range": "0 nan"}, 422, "range takes two numbers, such as 0 4095; got '0 nan'"),
@@ -173,7 +173,7 @@ def test_numbers_agree_with_what_was_asked(client, pictures):
         "422": 1,
     }
     health = client.get("/health").json()
-    assert (health["status"], health["admitted"], [*health["backbones"]]) == ("ok", 0, ["pyramid", "bandnet"])
+    assert (health["status"], health["admitted"], [*health["backbones"]]) == ("ok", 0, ["pyramid", "mertens", "bandnet"])
 
 
 def test_the_page_of_the_api_describes_it_and_fetches_nothing_elsewhere(client):
