@@ -2,6 +2,7 @@
 
 python -m benchmarks.long_sources --frames 1000
 python -m benchmarks.long_sources --stack 50 --width 2000 --height 1500
+python -m benchmarks.long_sources --folder FRAMES --csv memory.csv
 python -m benchmarks.long_sources --align --width 4000 --height 3000
 """
 
@@ -56,17 +57,20 @@ def time_alignment(width: int, height: int) -> None:
     print(f"aligning {seconds['read']:.1f} s, fusing {seconds['fuse']:.1f} s")
 
 
-def megabytes(process: subprocess.Popen) -> float:
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        if line.startswith("RssAnon"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def megabytes(process: subprocess.Popen) -> tuple[float, float, float]:
+    """Memory of a process: its own, with what is mapped from files, and the most of that so far."""
+    lines = [line.split() for line in Path(f"/proc/{process.pid}/status").read_text().splitlines()]
+    found = {line[0]: int(line[1]) / 1024 for line in lines if line[0] in ("RssAnon:", "VmRSS:", "VmHWM:")}
+    return found.get("RssAnon:", 0.0), found.get("VmRSS:", 0.0), found.get("VmHWM:", 0.0)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--stack", type=int, default=0)
+    parser.add_argument("--folder", type=Path, help="fuse the frames of this folder as a stack, in place of made ones")
+    parser.add_argument("--output", type=Path, help="keep the fused stack here")
+    parser.add_argument("--csv", type=Path, help="also write every sample of memory here")
     parser.add_argument("--align", action="store_true")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
@@ -77,26 +81,36 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        if options.stack:
+        stacked = ["--stack", "-o", str(options.output or folder / "out.tif")]
+        if options.folder:
+            sources = [str(options.folder), *stacked]
+        elif options.stack:
             make_stack(folder, options.stack, options.width, options.height)
-            sources = [place, "--stack", "-o", str(folder / "out.tif")]
+            sources = [place, *stacked]
         else:
             for name, seed in (("a.mp4", 0), ("b.mp4", 1)):
                 make_video(folder / name, options.frames, options.width, options.height, seed)
             sources = [str(folder / "a.mp4"), str(folder / "b.mp4"), "-o", str(folder / "out.mp4")]
         command = [sys.executable, "-m", "ttd_jax", "fuse", *sources, *options.options.split()]
-        started, seen = time.monotonic(), []
+        started = time.monotonic()
+        seen: list[tuple[float, tuple[float, float, float]]] = []
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         while process.poll() is None:
             seen.append((time.monotonic() - started, megabytes(process)))
             time.sleep(0.5)
+        seconds = time.monotonic() - started
         assert process.stdout is not None
         print(process.stdout.read().replace(place + "/", "").strip())
-    seen = [one for one in seen if one[1] > 0]
+    print(f"{seconds:.0f} s")
+    seen = [(after, memory) for after, memory in seen if memory[0] > 0]
     for share in (0.1, 0.25, 0.5, 0.75, 0.95):
-        seconds, memory = seen[int(share * len(seen))]
-        print(f"at {share:.0%} ({seconds:.0f} s): {memory:.0f} MB")
-    print(f"most: {max(memory for _, memory in seen):.0f} MB")
+        after, (own, whole, _) = seen[int(share * len(seen))]
+        print(f"at {share:.0%} ({after:.0f} s): {own:.0f} MB, {whole:.0f} with what is mapped from files")
+    most = [max(memory[kind] for _, memory in seen) for kind in (0, 2)]
+    print(f"most: {most[0]:.0f} MB, {most[1]:.0f} with what is mapped from files")
+    if options.csv:
+        rows = [f"{after:.1f},{own:.0f},{whole:.0f}" for after, (own, whole, _) in seen]
+        options.csv.write_text("\n".join(["seconds,own,whole", *rows]) + "\n")
 
 
 if __name__ == "__main__":

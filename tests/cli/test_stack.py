@@ -42,6 +42,27 @@ def test_windows_are_nearly_the_whole():
     assert np.mean(fused.depth == sharp) > 0.8
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="tells what is in memory on Linux only")
+def test_frames_in_a_file_are_not_kept_in_memory(tmp_path):
+    path = tmp_path / "frames"
+    np.repeat(eight(focus_stack(2, 300, 400)[0]), 20, axis=0).tofile(path)
+
+    def fuse(frames: np.ndarray) -> int:
+        """Kilobytes of the file in memory after its fusion."""
+        fuse_stack(Fuser("pyramid", weighting="static"), frames, side=200)
+        text = Path("/proc/self/smaps").read_text().partition(str(path))[2]
+        return int(text.partition("Rss:")[2].split()[0])
+
+    frames = np.memmap(path, np.uint8, "r", shape=(40, 300, 400))
+    assert fuse(frames) < 500
+    np.testing.assert_array_equal(frames.reshape(2, 20, 300, 400)[:, 3], eight(focus_stack(2, 300, 400)[0]))
+    del frames
+    own = np.memmap(path, np.uint8, "c", shape=(40, 300, 400))
+    own[:] = 7  # what is only in memory stays there
+    fuse(own)
+    assert (own == 7).all()
+
+
 def test_a_folder_pages_and_files_are_the_same_stack(ttd_jax, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     frames = eight(focus_stack(5, 60, 80)[0])

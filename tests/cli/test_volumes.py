@@ -1,7 +1,9 @@
 """Volumes: series and files made by pydicom and nibabel, fused on one grid, and read back by those."""
 
 import json
+import re
 import sys
+import time
 from pathlib import Path
 
 import nibabel
@@ -12,6 +14,7 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from tests.align.made_volumes import error, made_volumes
 from ttd_jax.align.volumes import register_volume
+from ttd_jax.cli import volumes
 from ttd_jax.errors import InputError
 from ttd_jax.io.dicom import read_dicom
 from ttd_jax.io.nifti import read_nifti
@@ -190,6 +193,22 @@ def test_a_series_and_a_file_on_another_grid_become_a_series(ttd_jax, place):
     assert source.header.StudyInstanceUID not in text
     assert not any("PatientIdentityRemoved" in one or "BurnedInAnnotation" in one for one in found)  # nobody looked
     assert found[3].pixel_array.shape == (20, 24, 3) and np.ptp(found[3].pixel_array, axis=-1).max() > 50
+
+
+def test_seconds_count_reading(ttd_jax, place, monkeypatch):
+    write_nii("a.nii", ball())
+    read = volumes._read
+
+    def slowly(path):
+        time.sleep(0.3)
+        return read(path)
+
+    monkeypatch.setattr(volumes, "_read", slowly)
+    done = ttd_jax("fuse", "a.nii", "a.nii", "-o", "out.nii", *FAST)
+    seconds, share = re.search(r", ([\d.]+) s, (\d+)% of it reading\n", done.out).groups()
+    assert float(seconds) >= 0.6 and int(share) > 0
+    done = ttd_jax("fuse", "a.nii", "a.nii", "-o", "out.nii", "--overwrite", "--json", *FAST)
+    assert json.loads(done.out)["seconds"]["read"] >= 0.6
 
 
 def test_a_file_comes_back_where_it_was(ttd_jax, place):
