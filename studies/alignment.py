@@ -158,9 +158,10 @@ def available(name: str) -> bool:
     return name != "align_image_stack" or shutil.which(name) is not None
 
 
-def errors(task: str, count: int) -> dict[str, tuple[list[float], float]]:
-    """For each method the RMS errors in pixels, infinite where it refuses, and seconds a pair."""
-    found: dict[str, tuple[list[float], float]] = {name: ([], 0.0) for name in METHODS if available(name)}
+def errors(task: str, count: int, only: str | None = None) -> dict[str, tuple[list[float], float]]:
+    """For each method, or one, the RMS errors in pixels, infinite where it refuses, and seconds a pair."""
+    names = [only] if only else [name for name in METHODS if available(name)]
+    found: dict[str, tuple[list[float], float]] = {name: ([], 0.0) for name in names}
     for reference, source, truth, registered in made_pairs(task, count):
         for name, (listed, seconds) in found.items():
             started = time.perf_counter()
@@ -224,6 +225,7 @@ def volumes_table(count: int) -> list[list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=12)
+    parser.add_argument("--method", choices=METHODS, help="this one alone")
     parser.add_argument("--fused", action="store_true")
     parser.add_argument("--volumes", action="store_true")
     options = parser.parse_args()
@@ -233,7 +235,7 @@ def main() -> None:
     if options.fused:
         print("\n".join(markdown(fused_table(options.pairs))))
         return
-    by_task = {task: errors(task, options.pairs) for task in TASKS}
+    by_task = {task: errors(task, options.pairs, options.method) for task in TASKS}
     rows = [["median RMS (share below 0.3; refused)", *TASKS, "s a pair"]]
     for name in by_task[TASKS[0]]:
         cells = []

@@ -90,7 +90,7 @@ def test_the_shortest_is_fused_and_that_is_said(ttd_jax, place):
     make_video("b.mp4", "ir", count=12)
     done = ttd_jax("fuse", "a.mp4", "b.mp4", "-o", "out.mp4", *FAST)
     assert done.code == 0 and done.out.startswith("out.mp4: 9 frames")
-    assert "lengths differ: a.mp4 ends after 9 frames, and so does the result" in done.err
+    assert "lengths differ: a.mp4 ends after 9 frames, so does the result" in done.err
 
 
 def test_damage_in_the_middle_is_said_and_the_rest_is_fused(ttd_jax, place):

@@ -1,6 +1,7 @@
 """How a source lies beside the reference: a coarse search of turns and scales, then ECC on fields of orientation.
 
-ECC (Evangelidis and Psarakis, 2008) is OpenCV's. On orientations it needs no equal brightness, contrast or sign.
+ECC (Evangelidis and Psarakis, 2008) on orientations needs no equal brightness, contrast or sign. It is ours for turn,
+scale and shift, and OpenCV's for all other transforms.
 """
 
 from collections.abc import Sequence
@@ -10,18 +11,21 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from ttd_jax.align.orientation import correlation, orientation
+from ttd_jax.align.similarity import climb, edges
 from ttd_jax.errors import InputError
 from ttd_jax.options import Align
 
 Gray = Float32[np.ndarray, "H W"]
 Transform = Float64[np.ndarray, "3 3"]
+Level = tuple[float, np.ndarray, np.ndarray]  # scale, reference, source
+Levels = list[Level]
 
 _FINEST, _COARSEST = 2048, 160  # pixels of the longer side
 _TURNS = np.deg2rad(np.arange(-3, 3.1, 0.75))
 _SCALES = (0.97, 0.985, 1.0, 1.015, 1.03)
 _FARTHEST = 0.2  # of a side: how far a shift is looked for
 _BOARD = 6  # fields to a side of the chessboard by which an estimate is checked
-_MOST_APART = 0.01  # of the longer side
+_MOST_APART = 0.005  # of the longer side
 _LEAST = 0.1  # correlation of orientations: registered images of different sensors reach 0.13 to 0.7
 _MOST_MOVED, _MOST_SCALED = 0.3, 1.25
 _FLAT = 1e-4  # mean size of the gradient
@@ -41,7 +45,8 @@ def estimate(reference: Gray, source: Gray, *, model: Align = "auto", starts: Se
     Args:
         reference: Grey in [0, 1].
         source: Of the same size.
-        model: Which transforms are allowed; ``"auto"`` is affine.
+        model: Which transforms are allowed; ``"auto"`` is turn, scale and shift, or an affine transform where that
+            lies farther from it than two halves of the pixels disagree.
         starts: Transforms to begin from, besides what the coarse search finds.
 
     Raises:
@@ -60,17 +65,16 @@ def estimate(reference: Gray, source: Gray, *, model: Align = "auto", starts: Se
     coarsest = levels[-1]
     up = np.diag([1 / coarsest[0], 1 / coarsest[0], 1.0])
     begun = [up @ _coarse(cv2, *coarsest[1:], model) @ np.linalg.inv(up), *starts]
-    tried = [_refine(cv2, coarsest, start, motion) for start in begun]
-    reached, found = max(tried, key=lambda one: one[0])
-    for level in levels[-2::-1]:
-        reached, found = _refine(cv2, level, found, motion)
-    if reached < _LEAST:
-        raise InputError(f"what fits best has a correlation of {max(reached, 0):.2f}")
-    checked = next((level for level in levels if max(level[1].shape) <= 600), coarsest)
-    first, second = (_refine(cv2, checked, found, motion, _board(checked[1].shape, half))[1] for half in (0, 1))
-    apart = distance(first, second, reference.shape)
-    _check(found, apart, reference.shape)
-    return Estimate(found, float(reached), apart)
+    if model == "auto":
+        found = _by_similarity(cv2, levels, begun, reference.shape)
+        freely = _by_ecc(cv2, levels, [found.transform], motion, reference.shape)
+        moved = distance(found.transform, freely.transform, reference.shape)
+        if freely.correlation >= _LEAST and freely.disagreement < moved:
+            found = freely
+    else:
+        found = _by_ecc(cv2, levels, begun, motion, reference.shape)
+    _check(found, reference.shape)
+    return found
 
 
 def distance(first: Transform, second: Transform, shape: tuple[int, ...]) -> float:
@@ -103,7 +107,7 @@ def load_opencv() -> Any:
     raise InputError("aligning needs OpenCV 5: pip install 'ttd-jax[align]'")
 
 
-def _pyramid(cv2: Any, *images: Gray) -> list[tuple[float, np.ndarray, np.ndarray]]:
+def _pyramid(cv2: Any, *images: Gray) -> Levels:
     """Both images at scales of 1, 1/2, 1/4, ..., fine to coarse, none larger than is worth it."""
     levels, scale, pair = [], 1.0, [cv2.GaussianBlur(image, (0, 0), 0.7) for image in images]
     while True:
@@ -144,7 +148,7 @@ def _coarse(cv2: Any, reference: Gray, source: Gray, model: Align) -> Transform:
 
 def _refine(
     cv2: Any,
-    level: tuple[float, Gray, Gray],
+    level: Level,
     start: Transform,
     motion: int,
     mask: UInt8[np.ndarray, "H W"] | None = None,
@@ -165,6 +169,39 @@ def _refine(
     return reached, np.linalg.inv(down) @ found.astype(np.float64) @ down
 
 
+def _by_ecc(cv2: Any, levels: Levels, begun: Sequence[Transform], motion: int, shape: tuple[int, ...]) -> Estimate:
+    """What OpenCV's ECC finds from the best of some starts, from coarse to fine."""
+    reached, found = max((_refine(cv2, levels[-1], start, motion) for start in begun), key=lambda one: one[0])
+    for level in levels[-2::-1]:
+        reached, found = _refine(cv2, level, found, motion)
+    first, second = (_refine(cv2, level, found, motion, half)[1] for level, half in _halves(levels))
+    return Estimate(found, float(reached), distance(first, second, shape))
+
+
+def _by_similarity(cv2: Any, levels: Levels, begun: Sequence[Transform], shape: tuple[int, ...]) -> Estimate:
+    """The turn, scale and shift found from the best of some starts, from coarse to fine."""
+
+    def climbed(level: Level, start: Transform, mask: np.ndarray | None = None) -> tuple[float, Transform]:
+        scale, reference, source = level
+        down = np.diag([scale, scale, 1.0])
+        there = edges(cv2, reference, source, mask)
+        value, found = climb(cv2, there, down @ start @ np.linalg.inv(down))
+        return value, np.linalg.inv(down) @ found @ down
+
+    _, found = max((climbed(levels[-1], start) for start in begun), key=lambda one: one[0])
+    for level in levels[-2::-1]:
+        _, found = climbed(level, found)
+    checked = _halves(levels)
+    first, second = (climbed(level, found, half > 0)[1] for level, half in checked)
+    return Estimate(found, climbed(checked[0][0], found)[0], distance(first, second, shape))
+
+
+def _halves(levels: Levels) -> list[tuple[Level, UInt8[np.ndarray, "H W"]]]:
+    """The level at which an estimate is checked, and two halves of its pixels."""
+    checked = next((level for level in levels if max(level[1].shape) <= 600), levels[-1])
+    return [(checked, _board(checked[1].shape, half)) for half in (0, 1)]
+
+
 def _warp(cv2: Any, image: Gray, transform: Transform, shape: tuple[int, ...]) -> Gray:
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return cv2.warpPerspective(image, transform, shape[::-1], flags=how, borderMode=cv2.BORDER_REPLICATE)
@@ -183,15 +220,17 @@ def _board(shape: tuple[int, ...], half: int) -> UInt8[np.ndarray, "H W"]:
     return np.where(field % 2 == half, 255, 0).astype(np.uint8)
 
 
-def _check(found: Transform, apart: float, shape: tuple[int, ...]) -> None:
+def _check(found: Estimate, shape: tuple[int, ...]) -> None:
     """Refuses what is no likely transform.
 
     Raises:
-        InputError: Halves of the pixels disagree, or it moves or scales too far.
+        InputError: Edges hardly agree, halves of the pixels disagree, or it moves or scales too far.
     """
-    longer = max(shape[:2])
-    moved, scaled = distance(found, np.eye(3), shape), np.sqrt(abs(np.linalg.det(found[:2, :2])))
-    if not np.isfinite(apart) or apart > max(_MOST_APART * longer, 3):
+    if found.correlation < _LEAST:
+        raise InputError(f"what fits best has a correlation of {max(found.correlation, 0):.2f}")
+    longer, apart = max(shape[:2]), found.disagreement
+    moved, scaled = distance(found.transform, np.eye(3), shape), np.sqrt(abs(np.linalg.det(found.transform[:2, :2])))
+    if not np.isfinite(apart) or apart > max(_MOST_APART * longer, 2):
         raise InputError(f"two halves of the pixels disagree by {apart:.1f} pixels about where it lies")
     if moved > _MOST_MOVED * longer or not 1 / _MOST_SCALED < scaled < _MOST_SCALED:
         raise InputError(f"the best fit found moves it by {moved:.0f} pixels and scales it by {scaled:.2f}")
