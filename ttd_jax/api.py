@@ -64,8 +64,8 @@ def fuse(
         range: The values that become 0 and 1, ``(low, high)`` of all sources or a mapping from role to one, where they
             are not the pixel type's: ``range={"mri": (0, 4095)}`` for 12 bits in 16, or of signed numbers.
         keep_range: Return the image in the range that was told of the reference, not in that of the pixel type.
-        align: Registers the sources on the reference first, by one of ``Align`` (``"auto"`` is affine), with the extra
-            ``align``; None remarks on those that seem to lie beside it (docs/alignment.md).
+        align: Registers the sources on the reference first, by one of ``Align`` (``"auto"`` turns, scales and shifts),
+            with the extra ``align``; None remarks on those that seem to lie beside it (docs/alignment.md).
         align_frame: ``"crop"`` to what aligned sources have in common, or ``"keep"`` the reference's frame.
         explain: Also fuse by the static rule (``result.static``), and put the covariances of weights and losses and
             the terms of the paper's bound for both into ``report["theory"]`` (docs/theory.md).

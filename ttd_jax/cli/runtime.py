@@ -82,8 +82,8 @@ def add_alignment_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="auto",
         choices=choices(Align),
-        help="register the sources on the first one (or visible, or mri) before they are fused: auto (affine) if no "
-        "kind of transform is named",
+        help="register the sources on the first one (or visible, or mri) before they are fused: auto (turn, scale, "
+        "shift) if no kind of transform is named",
     )
     parser.add_argument(
         "--align-frame",

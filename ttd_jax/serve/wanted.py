@@ -21,7 +21,7 @@ MEANINGS = {
     "recipe": "a named recipe of the network",
     "color": "auto keeps colour if any source has it",
     "precision": "of the products in the network",
-    "align": "registers the sources on the first one, or visible, or mri; auto is affine",
+    "align": "registers the sources on the first one, or visible, or mri; auto turns, scales and shifts",
     "align_frame": "crop shows what aligned sources have in common, keep the whole reference",
     "range": "the values that become black and white, such as 0 4095 for 12 bits in 16",
     "format": "auto is TIFF if the first source is one, else PNG; both keep 16 bits",
