@@ -66,7 +66,7 @@ def test_a_similarity_is_that_of_the_affine_ecc_of_opencv_and_steps_point_uphill
         assert lower < value and step @ away < 0
     half = np.zeros(reference.shape, bool)
     half[:, :120] = True
-    assert distance(climb(cv2, edges(cv2, reference, source, half), truth)[1], truth, reference.shape) < 1
+    assert distance(climb(cv2, edges(cv2, reference, source, mask=half), truth)[1], truth, reference.shape) < 1
 
 
 def test_an_inverted_picture_is_no_obstacle():

@@ -184,7 +184,7 @@ def _by_similarity(cv2: Any, levels: Levels, begun: Sequence[Transform], shape: 
     def climbed(level: Level, start: Transform, mask: np.ndarray | None = None) -> tuple[float, Transform]:
         scale, reference, source = level
         down = np.diag([scale, scale, 1.0])
-        there = edges(cv2, reference, source, mask)
+        there = edges(cv2, reference, source, mask=mask)
         value, found = climb(cv2, there, down @ start @ np.linalg.inv(down))
         return value, np.linalg.inv(down) @ found @ down
 

@@ -40,8 +40,15 @@ class Edges(NamedTuple):
     reach: float
 
 
-def edges(cv2: Any, reference: Gray, source: Gray, mask: Bool[np.ndarray, "H W"] | None = None) -> Edges:
-    """What two images of one size are compared by, at the pixels of a mask, or a share of them that is enough."""
+def edges(cv2: Any, reference: Gray, source: Gray, *, mask: Bool[np.ndarray, "H W"] | None = None) -> Edges:
+    """What two images are compared by, at all pixels or a share of them that is enough.
+
+    Args:
+        cv2: OpenCV.
+        reference: Grey in [0, 1].
+        source: Of the same size.
+        mask: Which pixels of the reference count; None for all.
+    """
     height, width = reference.shape
     first, second = (orientation(cv2.GaussianBlur(image, (0, 0), _SMOOTH)) for image in (reference, source))
     y, x = np.nonzero(np.ones(reference.shape, bool) if mask is None else mask)

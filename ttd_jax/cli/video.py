@@ -135,9 +135,7 @@ def run(options: argparse.Namespace, sources: Any, paths: list[Path]) -> int:
     lost = losses(clips, course.frames, whole=written != options.frames and not any(clip.live for clip in clips))
     if len({clip.read for clip in clips}) > 1 and not lost and written != options.frames:
         shortest = min(clips, key=lambda clip: clip.read)
-        remarks.append(
-            f"lengths differ: {shortest.path.name} ends after {shortest.read} frames, and so does the result"
-        )
+        remarks.append(f"lengths differ: {shortest.path.name} ends after {shortest.read} frames, so does the result")
     for remark in remarks:
         print(f"ttd-jax: note: {remark}", file=sys.stderr)
     for line in lost:
