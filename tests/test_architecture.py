@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "api": {"backbones", "core", "engine", "fuser", "inputs", "ops", "options", "result"},
     "onnx": set(),
     "export": {"fuser", "io", "onnx", "ops", "options"},
-    "training": {"backbones", "core", "io", "metrics", "ops", "root"},
+    "training": {"backbones", "core", "io", "metrics", "ops", "options", "root"},
     "comparison": {"io", "metrics", "ops", "root", "text"},
     "text": set(),
     "stacks": {"inputs"},
