@@ -19,7 +19,7 @@ from ttd_jax.engine.color import RAW_RULE, check_color
 from ttd_jax.engine.explanation import check_explainable, theory_report
 from ttd_jax.engine.programs import Programs
 from ttd_jax.engine.report import known_facts, make_report, remarks_on
-from ttd_jax.engine.stack import Restored, Stack, check_shape, settle_rules, stack_batch, stack_sources
+from ttd_jax.engine.stack import Restored, Stack, check_shape, settle_rules, stack_batch, stack_sources, stack_types
 from ttd_jax.engine.stream import Job, overlap
 from ttd_jax.engine.temporal import Steady
 from ttd_jax.engine.weighting import settle_weighting
@@ -166,7 +166,7 @@ class Fuser:
         return self._finish(self._launch(Job(stacked, time.perf_counter() - started)))
 
     def compile(self, shape: Sequence[int]) -> "Fuser":
-        """Compiles ahead of time for sets of one shape.
+        """Compiles ahead of time for sets of one shape; if that is large, for pixels of 8 bits and for all others.
 
         Args:
             shape: (M, H, W) for grey sources, (M, H, W, 3) for colour.
@@ -180,7 +180,8 @@ class Fuser:
         count, height, width, channels = check_shape(shape)
         for wide in (channels == 3, False):  # under "auto" frames without colour may come, too
             _, program = settle_rules(self.backbone, self.color, (wide,) * count, channels=channels)
-            self._programs.compile((count, height, width, channels), program)
+            for dtype in stack_types((count, height, width, channels)):
+                self._programs.compile((count, height, width, channels), program, dtype)
         return self
 
     def describe(self, *, channels: int = 1, sources: int = 2) -> dict[str, Any]:
@@ -239,7 +240,7 @@ class Fuser:
         return FusionResult(image, *told, metadata=stack.like.metadata, static=static, bands=fused.bands)
 
     def _pixels(self, fused: Restored, stack: Stack) -> np.ndarray:
-        return stack.like.pixels(fused.image, dtype=self.dtype, keep_range=self._keep_range)
+        return stack.like.restore(fused.image, dtype=self.dtype, keep_range=self._keep_range)
 
     @cached_property
     def _static(self) -> Programs:

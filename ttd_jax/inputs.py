@@ -17,7 +17,7 @@ from ttd_jax.align.orientation import suspected_shift
 from ttd_jax.errors import InputError
 from ttd_jax.io.images import Picture, picture_from_pillow, read_image
 from ttd_jax.io.metadata import Metadata
-from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, from_float, to_float
+from ttd_jax.ops.pixels import DEPTH_ORDER, as_image, from_float, in_unit, side_by_side, to_float
 from ttd_jax.ops.ranges import Range, check_depths, from_unit, to_unit
 from ttd_jax.options import Align, Frame, check_choice
 
@@ -31,12 +31,16 @@ KNOWN_ROLES = (*REFERENCES, "infrared", "pet", "spect", "under", "normal", "over
 """Roles whose misspellings are noticed; any other name will do too."""
 
 
+_MANY = 2**22  # numbers that are not copied twice
+
+
 @dataclass(frozen=True)
 class Sources:
     """Checked sources, in the order given.
 
     Attributes:
-        images: (H, W, 1), (H, W, 3) or (H, W, 6) float32 in [0, 1] each; six are an image and its linearised twin.
+        pixels: (H, W, 1), (H, W, 3) or (H, W, 6) each, uint8 as it was given or else float32 in [0, 1]; six are an
+            image and its linearised twin.
         roles: A name for each.
         reference: Index of the reference.
         dtype: Deepest pixel type among them, uint8 where that is bool.
@@ -49,7 +53,7 @@ class Sources:
         range: The values of the reference that became 0 and 1, where they were told.
     """
 
-    images: tuple[np.ndarray, ...]
+    pixels: tuple[np.ndarray, ...]
     roles: tuple[str, ...]
     reference: int
     dtype: np.dtype
@@ -60,7 +64,12 @@ class Sources:
     alignment: Mapping[str, Any] | None = None
     range: Range | None = None
 
-    def pixels(self, image: np.ndarray, *, dtype: Any, keep_range: bool) -> np.ndarray:
+    @property
+    def images(self) -> tuple[np.ndarray, ...]:
+        """Every source as float32 in [0, 1]; made when it is asked for."""
+        return tuple(in_unit(pixels) for pixels in self.pixels)
+
+    def restore(self, image: np.ndarray, *, dtype: Any, keep_range: bool) -> np.ndarray:
         """A fused image in [0, 1] as pixels of a type, or of the deepest source's; in the reference's range if told.
 
         Raises:
@@ -122,14 +131,14 @@ def check_sources(
             images.append(scaled)
             remarks += clipped
             continue
-        images.append(to_float(pixels))
-        if (spread := float(np.ptp(images[-1]))) < 0.05 and pixels.dtype != bool:
+        images.append(pixels if pixels.dtype == np.uint8 else to_float(pixels))
+        if (spread := float(np.ptp(in_unit(images[-1])))) < 0.05 and pixels.dtype != bool:
             remarks.append(f"{role} uses {spread:.1%} of the pixel range: stretch it first if that is not meant")
     reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
     remarks += _equal_ones(roles, images)
     deepest = max((_known_type(pixels.dtype) for pixels in arrays), key=DEPTH_ORDER.index)
     checked = Sources(
-        images=tuple(images),
+        pixels=side_by_side(images) if images[0].size * len(images) >= _MANY else tuple(images),
         roles=tuple(roles),
         reference=reference,
         dtype=np.dtype("uint8") if deepest == np.bool_ else deepest,
@@ -146,10 +155,9 @@ def check_sources(
 
 def _remark_on_shifts(sources: Sources) -> Sources:
     """The sources, with a remark on every one that seems to lie beside the reference."""
-    names, reference = sources.roles, sources.images[sources.reference]
-    found, beside = gray(reference), []
-    for index, image in enumerate(sources.images):
-        if index != sources.reference and (shift := suspected_shift(found, gray(image))):
+    names, found, beside = sources.roles, gray(in_unit(sources.pixels[sources.reference])), []
+    for index, pixels in enumerate(sources.pixels):
+        if index != sources.reference and (shift := suspected_shift(found, gray(in_unit(pixels)))):
             x, y = (f"{number:+.0f}" for number in shift)
             beside.append(
                 f"{names[index]} seems to lie {x} pixels to the right and {y} down of {names[sources.reference]}: "
@@ -172,11 +180,11 @@ def _align(sources: Sources, model: Align, frame: Frame) -> Sources:
     """The sources, registered on the reference and cut to one frame."""
     check_choice("align", model, Align)
     check_choice("align_frame", frame, Frame)
-    if any(image.shape[-1] == 6 for image in sources.images):
+    if any(image.shape[-1] == 6 for image in sources.pixels):
         raise InputError("photographs with linearised twins are taken as they are: leave align out")
     aligned = register(sources.images, sources.roles, reference=sources.reference, model=model, frame=frame)
     top, left, height, width = aligned.frame
-    rows, columns = sources.images[0].shape[:2]
+    rows, columns = sources.pixels[0].shape[:2]
     moved = f"aligned ({model}); "
     moved += (
         f"cut from {columns} x {rows} to the {width} x {height} pixels in common"
@@ -191,7 +199,7 @@ def _align(sources: Sources, model: Align, frame: Frame) -> Sources:
     }
     shape = (height, width, *sources.shape[2:])
     remarks = (*sources.remarks, moved)
-    return replace(sources, images=aligned.images, shape=shape, remarks=remarks, alignment=facts)
+    return replace(sources, pixels=aligned.images, shape=shape, remarks=remarks, alignment=facts)
 
 
 def _spelled(role: str) -> str:
@@ -220,10 +228,16 @@ def _equal_ones(roles: Sequence[str], images: Sequence[np.ndarray]) -> list[str]
     found = []
     for index, image in enumerate(images):
         before = zip(roles[:index], images, strict=False)
-        twin = next((r for r, i in before if np.array_equal(i[:1], image[:1]) and np.array_equal(i, image)), None)
+        twin = next((r for r, i in before if _are_equal(i, image)), None)
         if twin is not None and np.ptp(image) > 0:
             found.append(f"{twin} and {roles[index]} are equal in every pixel: is one of them the wrong file?")
     return found
+
+
+def _are_equal(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.shape == other.shape and all(
+        np.array_equal(in_unit(one[rows]), in_unit(other[rows])) for rows in (slice(1), slice(None))
+    )
 
 
 def _named(sources: Any) -> tuple[list[str], list[Any]]:

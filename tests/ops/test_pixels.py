@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from ttd_jax.errors import InputError
-from ttd_jax.ops.pixels import from_float, image_dtype, to_float
+from ttd_jax.ops.pixels import aligned, from_float, image_dtype, in_unit, side_by_side, to_float, whole_of
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
@@ -104,3 +104,33 @@ def test_large_images_are_what_their_rows_are(shape, dtype):
     image.flat[-1] = np.inf
     with pytest.raises(InputError, match="not finite"):
         from_float(image, dtype)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.sampled_from(["uint8", "float32"]))
+def test_aligned_arrays_begin_at_64_bytes(shape, dtype):
+    found = aligned(shape, dtype)
+    assert found.shape == tuple(shape) and found.dtype == dtype
+    assert found.ctypes.data % 64 == 0 and found.flags.c_contiguous
+
+
+def test_parts_of_one_array_are_found_to_be_that():
+    images = [np.full((3, 5, 1), i, np.uint8) for i in range(3)]
+    parts = side_by_side(images)
+    whole = whole_of(parts)
+    np.testing.assert_array_equal(whole, np.stack(images))
+    assert np.shares_memory(whole, parts[2])
+
+
+def test_other_arrays_are_not_taken_for_one():
+    one, other, third = side_by_side([np.full((3, 5), i, np.uint8) for i in range(3)])
+    for images in ([other, one], [one, third], [one, one.copy()], [one, other[:2]], [np.zeros((3, 5))] * 2):
+        assert whole_of(images) is None
+    mixed = [np.zeros((3, 5), np.uint8), np.zeros((3, 5), np.float32)]
+    assert all(kept is given for kept, given in zip(side_by_side(mixed), mixed, strict=True))
+
+
+def test_only_8_bits_are_scaled_to_the_unit():
+    pixels = np.array([[0, 51, 255]], np.uint8)
+    np.testing.assert_array_equal(in_unit(pixels), to_float(pixels))
+    floats = to_float(pixels)
+    assert in_unit(floats) is floats

@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from ttd_jax.ops.strips import scan_rows
+from ttd_jax.ops import strips
+from ttd_jax.ops.strips import by_rows, continued, is_large, scan_rows, whole_images
 
 
 @settings(max_examples=25, deadline=None)
@@ -39,3 +41,52 @@ def test_integers_stay_integers():
         like=jnp.zeros(()),
     )
     assert found[1].dtype == x.dtype and found[1].tolist() == x.tolist()
+
+
+def local_mean(image):
+    """Means of five rows, whatever its height; beyond the border the outermost row."""
+    padded = jnp.pad(image, ((0, 0), (2, 2), (0, 0)), mode="edge")
+    return sum(padded[:, i : i + image.shape[1]] for i in range(5)) / 5
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(1, 60), rows=st.integers(1, 12), unit=st.sampled_from((1, 2, 4)), seed=st.integers(0, 99))
+def test_filters_by_rows_give_what_the_whole_gives(height, rows, unit, seed):
+    x = np.random.default_rng(seed).random((2, height, 3), np.float32)
+    coarse = np.random.default_rng(seed + 1).random((2, -(-height // unit), 3), np.float32)
+
+    def filtered(x, coarse):
+        mean = local_mean(x)
+        return {"every": mean[:, ::unit], "sum": mean + jnp.repeat(coarse, unit, axis=1)[:, : x.shape[1]]}
+
+    found = by_rows(filtered, jnp.asarray(x), jnp.asarray(coarse), reach=2, unit=unit, pixels=6 * rows)
+    mean = ndimage.uniform_filter1d(x.astype(float), 5, axis=1, mode="nearest")
+    np.testing.assert_allclose(found["every"], mean[:, ::unit], atol=1e-6)
+    np.testing.assert_allclose(found["sum"], mean + np.repeat(coarse, unit, axis=1)[:, :height], atol=1e-6)
+
+
+@settings(max_examples=25, deadline=None)
+@given(height=st.integers(8, 90), rows=st.integers(1, 12))
+def test_blocks_by_rows_leave_out_what_makes_no_block(height, rows):
+    x = np.random.default_rng(height).random((2, height, 3), np.float32)
+
+    def blocks(x):
+        return x[:, : x.shape[1] // 8 * 8].reshape(2, -1, 8, 3).sum(axis=2)
+
+    found = by_rows(blocks, jnp.asarray(x), reach=8, unit=8, pixels=6 * rows)
+    np.testing.assert_array_equal(found, blocks(jnp.asarray(x)))
+
+
+@given(first=st.integers(-9, 9), count=st.integers(1, 9))
+def test_an_image_is_continued_as_by_padding(first, count):
+    x = np.arange(20.0).reshape(4, 5)
+    padded = np.pad(x, ((0, 0), (30, 30)), mode="edge")
+    np.testing.assert_array_equal(continued(jnp.asarray(x), first, count, axis=1), padded[:, 30 + first :][:, :count])
+
+
+def test_other_runtimes_are_given_whole_images(monkeypatch):
+    monkeypatch.setattr(strips, "LARGE", 24)
+    planes = jnp.zeros((2, 3, 4))
+    assert is_large(planes)
+    with whole_images():
+        assert not is_large(planes)

@@ -1,16 +1,17 @@
 """The network of BandNet, which flax is imported for: from sources to components and priors in every band."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ttd_jax.backbones.bandnet_finest import band_of, clipping, energy_of_finest, halved, judge_finest, noise_of_finest
 from ttd_jax.backbones.bandnet_layers import (
-    LEVEL,
     LOWEST,
     Judge,
+    Judged,
     Known,
     activate,
     log_energy,
@@ -20,8 +21,9 @@ from ttd_jax.backbones.layers import ReplicateConv
 from ttd_jax.core.bands import BandFeatures
 from ttd_jax.ops.mosaic import assemble, in_tiles, layout, take_apart
 from ttd_jax.ops.noise import noise_levels
-from ttd_jax.ops.pyramid import collapse, depth, expand, gaussian_pyramid, reduce
+from ttd_jax.ops.pyramid import collapse, depth, expand, finest_band, gaussian_pyramid, reduce, reduce_by_rows
 from ttd_jax.ops.sources import highest_other, mean_other
+from ttd_jax.ops.strips import is_large
 
 _DEEPEST = 3  # bands further down are treated like this one, the last in the images of the training
 
@@ -66,47 +68,63 @@ class BandNetwork(nn.Module):
         self.coarsest = Base(self.base)
 
     def encode(self, sources: Float[Array, "M H W 1"]) -> BandFeatures:
-        white, black = sources[..., 0] > 253.5 * LEVEL, sources[..., 0] < 1.5 * LEVEL
-        clipped = white.astype(sources.dtype) - black.astype(sources.dtype)
-        pyramid = gaussian_pyramid(jnp.stack([sources[..., 0], clipped]), depth(*clipped.shape[1:]))
-        images, extremes = [level[0] for level in pyramid], [level[1] for level in pyramid]
-        enlarged = [expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(images)]
-        bands = [fine - level for fine, level in zip(images[:-1], enlarged, strict=True)]
-        finest = bands[0] if bands else images[0] - expand(reduce(images[0]), images[0].shape[-2:])
-        low, median = noise_levels(finest, 1 - jnp.abs(clipped))
-        finer = _structure_of_finer(images[0], bands, low)
-        wider = _spread(finer)
-        judged = self._judged(images, enlarged, extremes, finer, wider, low, median) if bands else ((), (), (), ())
-        components, energies, priors, sharpness = judged
-        carried = jnp.zeros_like(images[0])
-        for k, kept in enumerate(energies):
-            carried = reduce(kept if k == 0 else carried + kept)
+        image, halvings = sources[..., 0], depth(*sources.shape[1:3])
+        apart = halvings > 1 and is_large(image) and not self.is_initializing()  # the finest band, a tile at a time
+        coarser = gaussian_pyramid(halved(image), halvings - 1) if halvings else ()
+        images = [image, *(level[0] for level in coarser)]
+        extremes = [clipping(image), *(level[1] for level in coarser)]
+        enlarged = [expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(images[apart:])]
+        bands = [fine - level for fine, level in zip(images[apart:-1], enlarged, strict=True)]
+        energies = [reduce(jnp.square(band)) for band in bands]
+        if apart:
+            energies = [energy_of_finest(image), *energies]
+            low, median = noise_of_finest(image)
+        else:
+            low, median = noise_levels(bands[0] if bands else finest_band(image), 1 - jnp.abs(extremes[0]))
+        finer = [jnp.zeros_like(image), *_structure_of_finer(energies, low)]
+        wider = _spread(finer[apart:])
+        judged: tuple[tuple[Array, ...], ...] = ((), (), (), ())
+        if bands:
+            planes = images[apart:-1], enlarged, extremes[apart:-1], finer[apart:-1], wider
+            judged = self._judged(planes, low, median, finest=int(apart))
+        if apart:
+            judge, around = self._judge_of_part(low, median), (wider[0] + finer[1]) / 2
+            first = judge_finest(judge, image, images[1], around, self.judge.margin, after=judged[1][0])
+            judged = tuple((one, *others) for one, others in zip(first, judged, strict=True))
+        components, kept, priors, sharpness = judged
+        carried = jnp.zeros_like(image)
+        for k, energy in enumerate(kept):
+            carried = reduce_by_rows(energy) if k == 0 else reduce(carried + energy)
+        if apart:
+            bands = [band_of(image, images[1], after=carried), *bands]
         prior = self._coarsest(images[-1], carried, finer[-1], extremes[-1], low)
         even = jnp.ones(prior.shape[1:])
         return BandFeatures((*components, images[-1]), (*bands, images[-1]), (*priors, prior), (*sharpness, even))
 
     def _judged(
-        self,
-        images: Sequence[Array],
-        enlarged: Sequence[Array],
-        extremes: Sequence[Array],
-        finer: Sequence[Array],
-        wider: Sequence[Array],
-        low: Array,
-        median: Array,
+        self, planes: Sequence[Sequence[Array]], low: Array, median: Array, *, finest: int
     ) -> tuple[tuple[Array, ...], ...]:
-        """The parts of ``Judged``, each band by band, by way of one mosaic of all."""
-        at = layout([level.shape[-2:] for level in enlarged], self.judge.margin)
-        everywhere = [jnp.ones(size) for size in at.sizes]
-        numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in enumerate(everywhere)]
-        planes = (images[:-1], enlarged, extremes[:-1], finer[:-1], wider)
+        """The parts of ``Judged``, each band by band from ``finest`` on, by way of one mosaic of all.
+
+        Args:
+            planes: The first five of ``Known``, band by band.
+            low: Noise, as the judge wants it.
+            median: Likewise.
+            finest: Number of the first band among them.
+        """
+        at = layout([level.shape[-2:] for level in planes[0]], self.judge.margin)
+        everywhere = [(k, jnp.ones(size)) for k, size in enumerate(at.sizes, finest)]
+        numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in everywhere]
         known = Known(*(assemble(each, at) for each in planes), *assemble(numbers, at))  # one by one: less memory
         if self.is_initializing():
             judged = self.judge(known, low, median)
         else:
-            judge, variables = self.judge.clone(parent=None), self.judge.variables
-            judged = in_tiles(lambda part: judge.apply(variables, part, low, median), known, at.margin)
+            judged = in_tiles(self._judge_of_part(low, median), known, at.margin)
         return tuple(take_apart(mosaic, at) for mosaic in judged)
+
+    def _judge_of_part(self, low: Array, median: Array) -> Callable[[Known], Judged]:
+        judge, variables = self.judge.clone(parent=None), self.judge.variables
+        return lambda part: judge.apply(variables, part, low, median)
 
     def decode(self, bands: Sequence[Float[Array, "_ _"]]) -> Float[Array, "H W 1"]:
         return collapse(bands)[..., jnp.newaxis]
@@ -147,17 +165,21 @@ def _share(k: int) -> float:
 
 
 def _structure_of_finer(
-    image: Float[Array, "M H W"], bands: Sequence[Float[Array, "M _ _"]], low: Float[Array, " M"]
+    energies: Sequence[Float[Array, "M _ _"]], low: Float[Array, " M"]
 ) -> list[Float[Array, "M _ _"]]:
-    """For every band and the coarsest level, how much structure there is in the finer ones: 0 where there are none.
+    """For every band but the finest and for the coarsest level, how much structure there is in the finer ones.
 
     It is the mean over those bands of the logarithm of their energy, that of noise taken off: a source that is sharp
     has some in all of them, while an edge between black and white has it in the coarse ones alone.
+
+    Args:
+        energies: Of every band, at half the size.
+        low: Noise of every source in the finest band.
     """
-    found = [jnp.zeros_like(image)]
-    for k, band in enumerate(bands):
+    found: list[Array] = []
+    for k, energy in enumerate(energies):
         noise = jnp.square(low * _share(k))[:, jnp.newaxis, jnp.newaxis]
-        here = log_energy(nn.relu(reduce(jnp.square(band)) - noise))
+        here = log_energy(nn.relu(energy - noise))
         found.append(here if k == 0 else (k * reduce(found[-1]) + here) / (k + 1))
     return found
 

@@ -30,7 +30,7 @@ class Pyramid(FusionModel):
         """The bands of every source, as many as the image has."""
         del variables
         bands = laplacian_pyramid(sources[..., 0], depth(*sources.shape[1:3]))
-        prior, sharpness = tuple(0 * band for band in bands), tuple(jnp.ones(band.shape[1:]) for band in bands)
+        prior, sharpness = (jnp.zeros((len(sources), 1, 1)),) * len(bands), (jnp.ones((1, 1)),) * len(bands)
         return BandFeatures(bands, bands, prior, sharpness)
 
     def merge(self, features: BandFeatures, weights: Any = None) -> tuple[Float[Array, "_ _"], ...]:

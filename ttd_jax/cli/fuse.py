@@ -166,13 +166,13 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
 
 def _fused(fuser: Any, checked: Any, options: argparse.Namespace) -> Any:
     """The fusion; of large sources it is shown how long it takes."""
-    height, width = checked.images[0].shape[:2]
-    megapixels = len(checked.images) * height * width / 1e6
+    height, width = checked.pixels[0].shape[:2]
+    megapixels = len(checked.pixels) * height * width / 1e6
     kind = f"{fuser.backbone.name} {options.weighting} {options.precision} {options.device}"
     if megapixels < _LONG:
         result = fuser(checked)
     else:
-        what = f"fusing {len(checked.images)} sources of {width} x {height}"
+        what = f"fusing {len(checked.pixels)} sources of {width} x {height}"
         expected = expected_seconds(kind, megapixels) if options.compile_cache else None
         result = awaited(lambda: fuser(checked), expected=expected, what=what)
     if options.compile_cache:

@@ -14,7 +14,7 @@ A pyramid by band is ``(M, h, w)`` planes, finest first and the coarsest level l
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PyTree
@@ -33,8 +33,9 @@ from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighed
 from ttd_jax.core.scoring import Scoring
 from ttd_jax.errors import InputError
-from ttd_jax.ops.pyramid import collapse, depth, gaussian_pyramid, laplacian_pyramid, smooth
+from ttd_jax.ops.pyramid import SMOOTH_REACH, collapse, depth, gaussian_pyramid, laplacian_pyramid, smooth
 from ttd_jax.ops.sources import total as sum_of
+from ttd_jax.ops.strips import by_rows, is_large
 
 BandWeights: TypeAlias = tuple[Float[Array, "M _ _ 1"], ...]
 """Weights in every band, each of which sums to 1 over the sources."""
@@ -89,8 +90,12 @@ def weigh_by_band(
             raise InputError(f"{made}: use bands='all', or bands=1 for one map a source; got {bands!r}")
         by_component, seen = ([band[..., jnp.newaxis] for band in bands] for bands in (features.bands, features.seen))
         found = _weights(by_component, seen, weighting, saliency, features.prior, features.sharpness)
-        both = collapse([jnp.concatenate([u, w]) for u, w in zip(features.bands, found, strict=True)])
-        components, total = both[: len(sources), ..., jnp.newaxis], both[len(sources) :]
+        if is_large(sources):  # apart: what nobody asks for is then not computed
+            components, total = collapse(features.bands), collapse(found)
+        else:
+            both = collapse([jnp.concatenate([u, w]) for u, w in zip(features.bands, found, strict=True)])
+            components, total = both[: len(sources)], both[len(sources) :]
+        components = components[..., jnp.newaxis]
     else:
         levels = depth(*sources.shape[1:3]) if bands == "all" else int(bands) - 1
         components = uni_source_components(model, variables, sources, features, kind=weighting.component)
@@ -115,12 +120,21 @@ def _weights(
     distance, floor = reconstruction_loss(weighting.loss), LOSS_FLOOR**2 if weighting.loss == "mse" else LOSS_FLOOR
     found = []
     for k, (u, x) in enumerate(zip(by_component, seen, strict=True)):
-        loss, energy = smooth(jnp.stack([distance(u, x), jnp.mean(u * u, axis=-1)]))
-        loss = smooth_losses(loss, weighting.smoothing or 0.0)
-        score = relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=floor)
-        if k < len(seen) - 1:
-            score = score + saliency * jnp.log(energy + ENERGY_FLOOR)
-        found.append(weights_from_scores(sharpness[k] * score + prior[k], weighting))
+
+        def weigh(u: Array, x: Array, prior: Any, sharpness: Any, coarsest: bool = k == len(seen) - 1) -> Array:
+            loss, energy = smooth(jnp.stack([distance(u, x), jnp.mean(u * u, axis=-1)]))
+            loss = smooth_losses(loss, weighting.smoothing or 0.0)
+            score = relative_dominability(loss, scale=weighting.scale, form=weighting.form, floor=floor)
+            if not coarsest:
+                score = score + saliency * jnp.log(energy + ENERGY_FLOOR)
+            return weights_from_scores(sharpness * score + prior, weighting)
+
+        near = not (weighting.smoothing or callable(weighting.loss))  # what is looked at is near
+        if near and is_large(x):
+            maps = (jnp.broadcast_to(m, (n, *x.shape[1:3])) for m, n in ((prior[k], len(x)), (sharpness[k], 1)))
+            found.append(by_rows(weigh, u, x, *maps, reach=SMOOTH_REACH, axis=1))
+        else:
+            found.append(weigh(u, x, prior[k], sharpness[k]))
     return found
 
 

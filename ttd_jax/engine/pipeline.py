@@ -1,7 +1,7 @@
 """The compiled body of ``fuse``: colour around the core, for one stack of sources.
 
-A stack is ``(M, H, W, 1)`` or ``(M, H, W, 3)`` float32 in [0, 1], the reference first; grey sources among colour
-ones have three equal channels.
+A stack is ``(M, H, W, 1)`` or ``(M, H, W, 3)``, float32 in [0, 1] or uint8, the reference first; grey sources among
+colour ones have three equal channels.
 """
 
 from functools import partial
@@ -11,15 +11,16 @@ import jax
 import jax.numpy as jnp
 from jax.export import is_symbolic_dim
 from jax.sharding import Mesh, PartitionSpec
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, UInt8
 
 from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
 from ttd_jax.engine.color import RAW_RULE, merge_chroma, shares_of_color
-from ttd_jax.ops.color import join_luma, luma, split_luma
-from ttd_jax.ops.strips import in_whole
+from ttd_jax.ops.color import join_luma, luma
+from ttd_jax.ops.pyramid import SMOOTH_REACH
+from ttd_jax.ops.strips import by_rows, in_whole, is_large
 
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
 
@@ -28,7 +29,7 @@ def fuse_pixels(
     model: FusionModel,
     variables: Variables,
     weighting: Weighting,
-    stack: Float[Array, "M H W C"],
+    stack: Float[Array, "M H W C"] | UInt8[Array, "M H W C"],
     colored: Bool[Array, " M"],
     *,
     rule: str,
@@ -40,7 +41,7 @@ def fuse_pixels(
         model: The fusion network.
         variables: Its parameters.
         weighting: A complete weighting.
-        stack: Sources, the reference first.
+        stack: Sources, the reference first, in [0, 1] or of 8 bits.
         colored: Which sources have colour; their chroma is merged by the rule "luma".
         rule: A key of ``COLOR_RULES``, or ``RAW_RULE``.
         image_only: Leave everything else out, so that it is not computed; but for losses that the weighting checks.
@@ -60,21 +61,35 @@ def _fuse_pixels(
     model: FusionModel, variables: Variables, weighting: Weighting, stack: Array, colored: Array, rule: str
 ) -> Fused:
     if rule in ("rgb", RAW_RULE):
-        fused = fuse_sources(model, variables, weighting, stack)
+        fused = fuse_sources(model, variables, weighting, in_unit(stack))
         image = jnp.clip(fused.image, 0, 1)
         return fused._replace(image=image[..., 0] if image.shape[-1] == 1 else image)
-    sources = split_luma(stack)[0] if stack.shape[-1] == 3 else stack
-    fused = fuse_sources(model, variables, weighting, sources)
+    fused = fuse_sources(model, variables, weighting, _one_channel(in_unit(stack)))
     image = jnp.clip(_one_channel(fused.image), 0, 1)
-    if rule == "luma":
-        shares = fused.weights
-        if shares is not None and fused.bands is not None:
-            shares = shares_of_color(shares, stack, sources[..., 0], image[..., 0])
-        image = join_luma(image, merge_chroma(stack, shares, colored))
-    else:
-        image = image[..., 0]
+    image = _colored(stack, image, fused, colored) if rule == "luma" else image[..., 0]
     components = fused.components
     return fused._replace(image=image, components=None if components is None else _one_channel(components)[..., 0])
+
+
+def _colored(stack: Array, image: Float[Array, "H W 1"], fused: Fused, colored: Array) -> Float[Array, "H W 3"]:
+    """The fused luma with the chroma of the sources, large images some rows at a time."""
+    by_band = fused.bands is not None
+
+    def joined(stack: Array, image: Array, *maps: Array) -> Array:
+        stack, shares = in_unit(stack), maps[0] if maps else None
+        if shares is not None and by_band:
+            shares = shares_of_color(shares, stack, _one_channel(stack)[..., 0], image[0, ..., 0])
+        return join_luma(image, merge_chroma(stack, shares, colored)[jnp.newaxis])
+
+    arrays = stack, image[jnp.newaxis], *([] if fused.weights is None else [fused.weights])
+    if not is_large(stack):
+        return joined(*arrays)[0]
+    return by_rows(joined, *arrays, reach=SMOOTH_REACH if by_band else 0, axis=1)[0]
+
+
+def in_unit(stack: Array) -> Array:
+    """Pixels in [0, 1], of 8 bits or floats that are so already."""
+    return stack.astype(jnp.float32) / 255 if stack.dtype == jnp.uint8 else stack
 
 
 def fuse_pixels_batch(

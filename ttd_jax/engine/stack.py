@@ -1,5 +1,6 @@
 """Checked sources as one array that a network takes, and back to the order, shape and pixel type of what was given."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -14,7 +15,10 @@ from ttd_jax.engine.color import RAW_RULE, choose_color_rule, program_rule
 from ttd_jax.errors import InputError
 from ttd_jax.inputs import Sources, check_sources
 from ttd_jax.io.metadata import Metadata
+from ttd_jax.ops.pixels import aligned, in_unit, whole_of
 from ttd_jax.options import Color
+
+_LARGE = 2**22  # numbers
 
 
 class Restored(NamedTuple):
@@ -42,7 +46,8 @@ class Stack:
     """Sources as a network takes them, which know how to undo it; a batch has one more leading axis, N.
 
     Attributes:
-        pixels: (M, H, W, C) or (N, M, H, W, C) float32 in [0, 1], in the network's order, the reference first.
+        pixels: (M, H, W, C) or (N, M, H, W, C) float32 in [0, 1], in the network's order, the reference first; large
+            ones of 8 bits are uint8.
         order: For each place in the stack, which of the given sources stands there.
         colored: Which places have colour.
         rule: The rule for colour, as it is reported.
@@ -66,8 +71,8 @@ class Stack:
 
     @property
     def given(self) -> np.ndarray:
-        """The pixels in the order in which the sources were given."""
-        return self._in_given_order(self.pixels)
+        """The pixels as floats, in the order in which the sources were given."""
+        return self._in_given_order(in_unit(self.pixels))
 
     def restore(self, fused: Fused) -> "Restored":
         """What was fused, in the order and the shape of the sources; waits for the computation."""
@@ -98,7 +103,7 @@ def stack_sources(sources: Sources, backbone: Backbone, color: Color) -> Stack:
     """
     order = _order(backbone, sources)
     colored = tuple(sources.colored[i] for i in order)
-    return _stack(_pixels([sources.images[i] for i in order], backbone), order, colored, sources, backbone, color)
+    return _stack(_pixels([sources.pixels[i] for i in order], backbone), order, colored, sources, backbone, color)
 
 
 def stack_batch(stacks: np.ndarray, backbone: Backbone, color: Color) -> Stack:
@@ -117,6 +122,12 @@ def stack_batch(stacks: np.ndarray, backbone: Backbone, color: Color) -> Stack:
     remarks = tuple(sorted({remark for one in sets for remark in one.remarks}))
     like = replace(sets[0], remarks=remarks, metadata=Metadata())
     return _stack(pixels, order, colored, like, backbone, color)
+
+
+def stack_types(shape: Sequence[int]) -> tuple[np.dtype, ...]:
+    """The types that a stack (M, H, W, C) can have: float32, and uint8 where that saves much memory."""
+    types: tuple[type, ...] = (np.float32, np.uint8) if math.prod(shape) >= _LARGE else (np.float32,)
+    return tuple(np.dtype(one) for one in types)
 
 
 def check_shape(shape: Sequence[int]) -> tuple[int, int, int, int]:
@@ -165,7 +176,7 @@ def _order(backbone: Backbone, sources: Sources) -> tuple[int, ...]:
     _check_count(backbone, sources)
     roles = backbone.spec.roles
     if not roles:
-        return tuple(sorted(range(len(sources.images)), key=lambda i: i != sources.reference))
+        return tuple(sorted(range(len(sources.pixels)), key=lambda i: i != sources.reference))
     if set(sources.roles) != set(roles):
         wanted = " ".join(f"{role}=PATH" for role in roles)
         raise InputError(
@@ -176,14 +187,22 @@ def _order(backbone: Backbone, sources: Sources) -> tuple[int, ...]:
 
 
 def _check_count(backbone: Backbone, sources: Sources) -> None:
-    count, most = len(sources.images), backbone.spec.max_sources
+    count, most = len(sources.pixels), backbone.spec.max_sources
     if most and count > most:
         raise InputError(f"{backbone.name} takes {most} sources; got {count}")
 
 
 def _pixels(images: Sequence[np.ndarray], backbone: Backbone) -> np.ndarray:
-    """(M, H, W, C) with C = 3 if any image has three channels."""
+    """(M, H, W, C) with C = 3 if any image has three channels; uint8 if all images are, and large."""
     channels = max(image.shape[-1] for image in images)
     if channels > max(3, backbone.spec.channels):
         raise InputError(f"{backbone.name} takes grey or colour images; got one of {channels} channels")
-    return np.stack([np.broadcast_to(image, (*image.shape[:2], channels)) for image in images])
+    shape = len(images), *images[0].shape[:2], channels
+    dtype = stack_types(shape)[-1] if all(image.dtype == np.uint8 for image in images) else np.dtype(np.float32)
+    whole = whole_of(images)
+    if whole is not None and whole.shape == shape and whole.dtype == dtype:
+        return whole
+    stack = aligned(shape, dtype)
+    for place, image in zip(stack, images, strict=True):
+        place[...] = image if dtype == np.uint8 else in_unit(image)
+    return stack

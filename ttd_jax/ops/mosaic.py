@@ -109,6 +109,32 @@ def in_tiles(
     return _in_turn(strip, mosaic, margin, rows, -2)
 
 
+def tiles(
+    function: Callable[[Any, Any, int, int], PyTree], size: tuple[int, int], count: int, margin: int, *, like: Array
+) -> PyTree[Float[Array, "*_ H W"]]:
+    """What tiles of a level add up to, one after the other, each of which makes what it takes.
+
+    Args:
+        function: From first row and column of a tile, and how many it has of each, all even, to arrays of it.
+        size: Height and width of the level.
+        count: Of sources.
+        margin: Pixels that a tile sees on every side: it has no fewer rows.
+        like: Any numbers that the tiles depend on.
+    """
+    height, width = (n + n % 2 for n in size)
+    columns = _even_part(width, WIDEST)
+    rows = _even_part(height, max(TILE_PIXELS // (count * columns), margin, 2))
+
+    def strip(carry: Any, top: Any, new: Any) -> tuple[Any, PyTree]:
+        def tile(carry: Any, left: Any, new: Any) -> tuple[Any, PyTree]:
+            return carry, function(top, left, min(rows, height), min(columns, width))
+
+        return carry, scan_rows(tile, (), height=width, rows=columns, axis=-1, like=like)[1]
+
+    found = scan_rows(strip, (), height=height, rows=rows, axis=-2, like=like)[1]
+    return jax.tree.map(lambda x: x[..., : size[0], : size[1]], found)
+
+
 def _even_part(length: int, most: int) -> int:
     """The even length of parts, about ``most`` each, that are as many as needed and equal."""
     return -(-length // -(-length // most) // 2) * 2

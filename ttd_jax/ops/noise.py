@@ -19,8 +19,22 @@ def noise_levels(
         usable: 1 where a pixel tells of noise, 0 where it is clipped; blocks of 8 x 8 with more than 2 % of the latter
             do not count, and with no other block the image counts as clean.
     """
+    return levels_of_blocks(*blocks_of(finest, usable))
+
+
+def blocks_of(
+    finest: Float[Array, "M H W"], usable: Float[Array, "M H W"]
+) -> tuple[Float[Array, "M h w"], Float[Array, "M h w"]]:
+    """The energy of every block, and the share of it that is usable."""
     size = min(_BLOCK, *finest.shape[-2:])
-    energies, shares = _blocks(jnp.square(finest), size), _blocks(usable, size)
+    return _means(jnp.square(finest), size), _means(usable, size)
+
+
+def levels_of_blocks(
+    energies: Float[Array, "M h w"], shares: Float[Array, "M h w"]
+) -> tuple[Float[Array, " M"], Float[Array, " M"]]:
+    """:func:`noise_levels` from what blocks have."""
+    energies, shares = (x.reshape(len(x), -1) for x in (energies, shares))
     energies = jnp.sort(jnp.where(shares > 0.98, energies, jnp.inf), axis=-1)
     count = jnp.sum(jnp.isfinite(energies), axis=-1)
 
@@ -32,7 +46,7 @@ def noise_levels(
     return quantile(0.1), quantile(0.5)
 
 
-def _blocks(values: Float[Array, "M H W"], size: int) -> Float[Array, "M N"]:
+def _means(values: Float[Array, "M H W"], size: int) -> Float[Array, "M h w"]:
     height, width = (n // size * size for n in values.shape[-2:])
     blocks = values[:, :height, :width].reshape(len(values), height // size, size, width // size, size)
-    return jnp.mean(blocks, axis=(2, 4)).reshape(len(values), -1)
+    return jnp.mean(blocks, axis=(2, 4))

@@ -3,6 +3,8 @@
 Full scale is 255 for uint8, 65535 for uint16, 1 for bool and floats.
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,8 @@ from ttd_jax.errors import InputError
 
 DEPTH_ORDER = tuple(np.dtype(t) for t in ("bool", "uint8", "uint16", "float16", "float32", "float64"))
 """Pixel types from shallow to deep; the result of mixed sources has the deepest."""
+
+_ALIGNMENT = 64  # bytes
 
 _ROUNDING = 1e-6  # how far a float may lie outside of [0, 1]: filters and resizes round a few times
 _AT_A_TIME = 2**18  # numbers that are scaled and rounded before the next ones are: what lies between stays small
@@ -82,6 +86,56 @@ def to_float(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype in _FULL_SCALE:
         found /= np.float32(_FULL_SCALE[pixels.dtype])
     return found
+
+
+def in_unit(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 8 bits as float32 in [0, 1]; floats are there already.
+
+    Example:
+        >>> in_unit(np.array([255], np.uint8)).tolist(), in_unit(np.array([0.5])).tolist()
+        ([1.0], [0.5])
+    """
+    return to_float(pixels) if pixels.dtype == np.uint8 else pixels
+
+
+def aligned(shape: Sequence[int], dtype: Any) -> np.ndarray:
+    """An array to be filled, that begins where XLA on a CPU takes one as it is: it copies what does not.
+
+    Example:
+        >>> aligned((2, 3), "uint8").shape
+        (2, 3)
+    """
+    dtype = np.dtype(dtype)
+    size = math.prod(shape) * dtype.itemsize
+    room = np.empty(size + _ALIGNMENT, np.uint8)
+    first = -room.ctypes.data % _ALIGNMENT
+    return room[first : first + size].view(dtype).reshape(shape)
+
+
+def side_by_side(images: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+    """The images as parts of one array, in which :func:`whole_of` finds them, if they have one shape and type.
+
+    Example:
+        >>> whole_of(side_by_side([np.zeros((2, 3)), np.ones((2, 3))])).shape
+        (2, 2, 3)
+    """
+    if len({(image.shape, image.dtype) for image in images}) > 1:
+        return tuple(images)
+    whole = aligned((len(images), *images[0].shape), images[0].dtype)
+    for part, image in zip(whole, images, strict=True):
+        part[...] = image
+    return tuple(whole)
+
+
+def whole_of(images: Sequence[np.ndarray]) -> np.ndarray | None:
+    """The array that these are the parts of, in order; None if they are not."""
+    first, step = images[0], images[0].nbytes
+    kinds = {(image.shape, image.dtype, id(image.base), image.flags.c_contiguous) for image in images}
+    starts = [image.ctypes.data - first.ctypes.data for image in images]
+    if len(kinds) > 1 or first.base is None or starts != [step * i for i in range(len(images))]:
+        return None
+    strides = (step, *first.strides)
+    return np.lib.stride_tricks.as_strided(first, (len(images), *first.shape), strides, writeable=False)
 
 
 def _within_range(pixels: np.ndarray) -> np.ndarray:

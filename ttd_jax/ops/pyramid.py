@@ -10,7 +10,7 @@ stored (:func:`jax.lax.optimization_barrier`): a compiler would compute one filt
 
 import functools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -21,11 +21,13 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ttd_jax.ops.filters import gaussian_kernel
+from ttd_jax.ops.strips import by_rows, is_large
 
 COARSEST = 16
 """The coarsest level of a pyramid has at most this many pixels on its short side, and more than half of it."""
 
 _SHORT = 160  # pixels of an axis
+_NARROW = 1024  # pixels of the other one: what is longer is a strip of a large image
 _BINOMIAL = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
 _GAUSSIAN = gaussian_kernel(7, 1.0)
 
@@ -54,6 +56,11 @@ def reduce(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
     return image
 
 
+def reduce_by_rows(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
+    """``reduce``, large images some rows at a time."""
+    return by_rows(reduce, image, reach=2, unit=2) if is_large(image) else reduce(image)
+
+
 def expand(image: Float[Array, "*B H W"], size: Sequence[int]) -> Float[Array, "*B H2 W2"]:
     """An image enlarged to ``size``, the height and width of what was halved to it.
 
@@ -78,18 +85,22 @@ def smooth_inside(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
     return image
 
 
+def finest_band(image: Float[Array, "*B H W"]) -> Float[Array, "*B H W"]:
+    """What an image has and its half, enlarged, has not; it looks 4 pixels far."""
+    return image - expand(reduce(image), image.shape[-2:])
+
+
 def gaussian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B _ _"], ...]:
     """The image, and what it becomes by being halved once, twice, ... ``levels`` times."""
     pyramid = [image]
     for _ in range(levels):
-        pyramid.append(reduce(pyramid[-1]))
+        pyramid.append(reduce_by_rows(pyramid[-1]))
     return tuple(pyramid)
 
 
 def bands_of(pyramid: Sequence[Float[Array, "*B _ _"]]) -> tuple[Float[Array, "*B _ _"], ...]:
     """The bands of a Gaussian pyramid, finest first, and its coarsest level."""
-    finer = [fine - expand(coarse, fine.shape[-2:]) for fine, coarse in pairwise(pyramid)]
-    return (*finer, pyramid[-1])
+    return (*(_with_enlarged(operator.sub, fine, coarse) for fine, coarse in pairwise(pyramid)), pyramid[-1])
 
 
 def laplacian_pyramid(image: Float[Array, "*B H W"], levels: int) -> tuple[Float[Array, "*B _ _"], ...]:
@@ -107,8 +118,17 @@ def collapse(bands: Sequence[Float[Array, "*B _ _"]]) -> Float[Array, "*B H W"]:
     """The image that these bands add up to."""
     *finer, image = bands
     for band in reversed(finer):
-        image = band + expand(image, band.shape[-2:])
+        image = _with_enlarged(operator.add, band, image)
     return image
+
+
+def _with_enlarged(combine: Callable[[Array, Array], Array], fine: Array, coarse: Array) -> Array:
+    """An image combined with a coarser one, enlarged; large ones some rows at a time."""
+
+    def combined(fine: Array, coarse: Array) -> Array:
+        return combine(fine, expand(coarse, fine.shape[-2:]))
+
+    return by_rows(combined, fine, coarse, reach=2, unit=2) if is_large(fine) else combined(fine, coarse)
 
 
 class _Filter(NamedTuple):
@@ -134,7 +154,8 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
     Where the axis is short this is a product with the filter's matrix: a library does that, and nothing is compiled.
     """
     length = image.shape[axis]
-    if isinstance(length, int) and max(length, size) <= _SHORT:
+    other = image.shape[-1 if axis == -2 else -2]
+    if isinstance(length, int) and max(length, size) <= _SHORT and not (isinstance(other, int) and other > _NARROW):
         matrix = _matrix(each, length, size)
         turned = image if axis == -1 else jnp.swapaxes(image, -1, -2)
         found = jnp.matmul(turned, matrix, precision="highest")

@@ -1,5 +1,6 @@
 """Images some rows at a time: what lies between takes the memory of a strip, not of the image."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,6 +13,12 @@ from jaxtyping import Array, PyTree
 Step = Callable[[PyTree, Any, Any], tuple[PyTree, PyTree]]
 """From what is carried, the first row of a strip and its first row that no strip before it had, to what is carried on
 and arrays of the strip's rows."""
+
+LARGE = 1 << 21
+"""Pixels of all sources together from which on filters go by strips: below, one step is compiled in place of two."""
+
+STRIP_PIXELS = 1 << 19
+"""Pixels of all sources in such a strip."""
 
 _whole: ContextVar[bool] = ContextVar("whole", default=False)
 
@@ -98,3 +105,83 @@ def scan_rows(
     number = like[(0,) * like.ndim]
     whole = jax.tree.map(buffer, jax.eval_shape(step, carry, 0, 0)[1])
     return jax.lax.scan(place, (carry, whole), jnp.arange(-(-height // rows)))[0]
+
+
+def is_large(planes: Array) -> bool:
+    """Whether planes, leading axes and all, are so large that filters go by strips.
+
+    Example:
+        >>> is_large(jnp.zeros((2, 3, 4)))
+        False
+    """
+    return strips_pay() and all(isinstance(n, int) for n in planes.shape) and math.prod(planes.shape) >= LARGE
+
+
+def by_rows(
+    function: Callable[..., PyTree],
+    *arrays: Array,
+    reach: int,
+    axis: int = -2,
+    unit: int = 1,
+    pixels: int | None = None,
+    after: Array | None = None,
+) -> PyTree:
+    """``function(*arrays)``, some rows at a time.
+
+    Args:
+        function: From images to images; what it gives at a pixel depends on none further than ``reach`` rows away, and
+            it takes images of any height.
+        arrays: The first has the rows of the image; others may have a row for each 2, 4, ... of them, as results may.
+        reach: That distance.
+        axis: Of the rows, in arrays and results.
+        unit: The most rows of the image that one row of any of these stands for.
+        pixels: Of the first array in a strip; None for ``STRIP_PIXELS``.
+        after: What is to be there before the first strip is begun, so that its memory is not needed at one time.
+
+    Example:
+        >>> by_rows(lambda x: 2 * x, jnp.arange(6.0).reshape(3, 2), reach=0, pixels=2).tolist()
+        [[0.0, 2.0], [4.0, 6.0], [8.0, 10.0]]
+    """
+    height = arrays[0].shape[axis]
+    rows = max((STRIP_PIXELS if pixels is None else pixels) * height // math.prod(arrays[0].shape) // unit, 1) * unit
+    own = rows + height % unit  # so that the last strip, too, begins with a whole unit
+    reach = -(-reach // unit) * unit
+    window = own + 2 * reach
+    if window >= height:
+        return function(*arrays)
+
+    def part(array: Array, first: Any, count: int, scale: int) -> Array:
+        return jax.lax.dynamic_slice_in_dim(array, first // scale, count, axis=axis)
+
+    def scale_of(length: int) -> int:
+        return 2 ** round(math.log2(height / length))
+
+    whole = jax.eval_shape(function, *arrays)
+    like = arrays[0] if after is None else after
+    number = like[(0,) * like.ndim]
+    buffers = jax.tree.map(lambda a: jnp.full(a.shape, number.astype(a.dtype)), whole)  # as in scan_rows
+
+    def place(found: PyTree, index: Array) -> tuple[PyTree, None]:
+        first = jnp.minimum(index * rows, height - own)
+        top = jnp.clip(first - reach, 0, height - window)
+        scales = [scale_of(array.shape[axis]) for array in arrays]
+        seen = [part(a, top, a.shape[axis] - (height - window) // s, s) for a, s in zip(arrays, scales, strict=True)]
+
+        def put(target: Array, strip: Array) -> Array:
+            scale = scale_of(target.shape[axis])
+            kept = part(strip, first - top, target.shape[axis] - (height - own) // scale, scale)
+            return jax.lax.dynamic_update_slice_in_dim(target, kept, first // scale, axis=axis)
+
+        return jax.tree.map(put, found, function(*seen)), None
+
+    return jax.lax.scan(place, buffers, jnp.arange(-(-(height - height % unit) // rows)))[0]
+
+
+def continued(image: Array, first: Any, count: int, *, axis: int) -> Array:
+    """Pixels from ``first`` on along one axis, beyond the border the outermost one.
+
+    Example:
+        >>> continued(jnp.arange(4), -2, 5, axis=0).tolist()
+        [0, 0, 0, 1, 2]
+    """
+    return jnp.take(image, jnp.clip(first + jnp.arange(count), 0, image.shape[axis] - 1), axis=axis, mode="clip")

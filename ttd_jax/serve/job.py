@@ -86,7 +86,7 @@ def fuse_sources(work: Work, sources: Sources, wanted: Wanted) -> FusionResult:
     """
     fuser = work.fuser(wanted)
     result = fuser(sources)
-    work.saw((wanted.program, len(sources.images), sources.shape))
+    work.saw((wanted.program, len(sources.pixels), sources.shape))
     return result
 
 

@@ -34,7 +34,7 @@ def save_preview(image: np.ndarray, path: Path) -> Path:
 
 def source_pictures(sources: Sources, folder: Path) -> list[tuple[str, str]]:
     """The sources with their names, for a gallery."""
-    return _gallery(sources.images, sources.roles, folder, "source")
+    return _gallery(sources.pixels, sources.roles, folder, "source")
 
 
 def component_pictures(result: FusionResult, folder: Path) -> list[tuple[str, str]]:
