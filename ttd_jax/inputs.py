@@ -132,7 +132,8 @@ def check_sources(
             remarks += clipped
             continue
         images.append(pixels if pixels.dtype == np.uint8 else to_float(pixels))
-        if (spread := float(np.ptp(in_unit(images[-1])))) < 0.05 and pixels.dtype != bool:
+        spread = float(np.ptp(images[-1])) / (255 if images[-1].dtype == np.uint8 else 1)
+        if spread < 0.05 and pixels.dtype != bool:
             remarks.append(f"{role} uses {spread:.1%} of the pixel range: stretch it first if that is not meant")
     reference = next((i for wanted in REFERENCES for i, role in enumerate(roles) if role == wanted), 0)
     remarks += _equal_ones(roles, images)
