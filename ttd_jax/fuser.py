@@ -181,7 +181,7 @@ class Fuser:
         for wide in (channels == 3, False):  # under "auto" frames without colour may come, too
             _, program = settle_rules(self.backbone, self.color, (wide,) * count, channels=channels)
             for dtype in stack_types((count, height, width, channels)):
-                self._programs.compile((count, height, width, channels), program, dtype)
+                self._programs.compile((count, height, width, channels), program, dtype=dtype)
         return self
 
     def describe(self, *, channels: int = 1, sources: int = 2) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class Programs:
         self.outlive: Recent[Function] | None = None
         self._replicated: dict[Mesh, Variables] = {}
 
-    def compile(self, shape: tuple[int, ...], rule: str, dtype: Any = np.float32) -> Any:
+    def compile(self, shape: tuple[int, ...], rule: str, *, dtype: Any = np.float32) -> Any:
         """The program for one stack (M, H, W, C) of a type, or for its windows."""
         shape = (shape[0], *self._window(shape), shape[3])
         stack, colored = jax.ShapeDtypeStruct(shape, dtype), np.zeros(shape[0], bool)
@@ -127,7 +127,7 @@ class Programs:
     def prepare(self, stack: Stack) -> None:
         """Gets the program of a stack, which ``run`` would do first; that of a batch over devices waits for it."""
         if not stack.batch:
-            self.compile(stack.pixels.shape, stack.program, stack.pixels.dtype)
+            self.compile(stack.pixels.shape, stack.program, dtype=stack.pixels.dtype)
 
     def run(self, stack: Stack) -> Fused:
         """Starts the fusion of a stack, of one set or of many; its arrays may still be being computed.
@@ -140,7 +140,7 @@ class Programs:
 
     def _launch(self, stack: np.ndarray, rule: str, colored: Sequence[bool]) -> Fused:
         count, height, width, _ = stack.shape
-        program = self.compile(stack.shape, rule, stack.dtype)
+        program = self.compile(stack.shape, rule, dtype=stack.dtype)
         check_memory(program, jax.devices()[:1], f"fusing {count} sources of {width} x {height} with {self._name}")
 
         def run(part: np.ndarray) -> Fused:

@@ -180,6 +180,12 @@ def by_rows(
 def continued(image: Array, first: Any, count: int, *, axis: int) -> Array:
     """Pixels from ``first`` on along one axis, beyond the border the outermost one.
 
+    Args:
+        image: An image with leading axes of any kind.
+        first: The first pixel; it may lie outside.
+        count: How many pixels.
+        axis: Along which they lie.
+
     Example:
         >>> continued(jnp.arange(4), -2, 5, axis=0).tolist()
         [0, 0, 0, 1, 2]
