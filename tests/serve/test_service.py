@@ -173,7 +173,11 @@ def test_numbers_agree_with_what_was_asked(client, pictures):
         "422": 1,
     }
     health = client.get("/health").json()
-    assert (health["status"], health["admitted"], [*health["backbones"]]) == ("ok", 0, ["pyramid", "mertens", "bandnet"])
+    assert (health["status"], health["admitted"], [*health["backbones"]]) == (
+        "ok",
+        0,
+        ["pyramid", "mertens", "bandnet"],
+    )
 
 
 def test_the_page_of_the_api_describes_it_and_fetches_nothing_elsewhere(client):
