@@ -110,6 +110,19 @@ def test_calibration_sharpens_the_bands_alone():
         np.testing.assert_allclose(band[within], 1.5 * was[within], rtol=1e-2, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, ("all", 3.0, 0.0)),
+        ({"saliency": False}, ("all", 0.0, 0.0)),
+        ({"bands": 1}, (1, 0.0, 0.0)),
+    ],
+)
+def test_a_weighting_holds_what_its_plan_leaves_in_and_nothing_below_0(change, expected):
+    weighting = weighting_of({"saliency": np.float32(3), "scale": np.float32(-0.7)}, replace(SMOKE, **change))
+    assert (weighting.bands, float(weighting.saliency), float(weighting.scale)) == expected
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(finished, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         stop_after(patch, 3, KeyboardInterrupt())

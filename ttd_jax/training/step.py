@@ -46,11 +46,10 @@ def initial_parameters(variables: Any) -> dict[str, Any]:
 
 
 def weighting_of(parameters: dict[str, Any], plan: Plan) -> LossWeighting:
-    """The weighting with its trained numbers; one that the plan leaves out stays 0."""
+    """The weighting with its trained numbers, at least 0; one that the plan leaves out stays 0."""
     learned = {"saliency": plan.saliency and plan.bands == "all", "scale": plan.loss}
-    weighting: LossWeighting = replace(
-        WEIGHTING, bands=plan.bands, **{name: parameters[name] * float(on) for name, on in learned.items()}
-    )
+    numbers: dict[str, Any] = {name: jnp.maximum(parameters[name], 0) * float(on) for name, on in learned.items()}
+    weighting: LossWeighting = replace(WEIGHTING, bands=plan.bands, **numbers)
     return weighting
 
 
