@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from tests.cli.test_video import make_video
-from tests.cli.test_volumes import ball, write_series
+from tests.cli.volume_files import ball, write_series
 from tests.fuzz.seeds import GREY, RGB
 from ttd_jax.errors import InputError
 from ttd_jax.io.dicom import read_dicom

@@ -12,7 +12,7 @@ import pydicom
 import pytest
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from tests.cli.test_volumes import ball, write_nii, write_series
+from tests.cli.volume_files import ball, write_nii, write_series
 from ttd_jax.errors import InputError, reason
 from ttd_jax.io.dicom import read_dicom
 from ttd_jax.io.nifti import read_nifti

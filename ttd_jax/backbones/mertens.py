@@ -7,16 +7,13 @@ that is fused, so saturation does not count, and chroma is merged as for every o
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.pyramid import Pyramid
-from ttd_jax.backbones.spec import Spec
+from ttd_jax.backbones import pyramid
 from ttd_jax.core.bands import BandFeatures
 from ttd_jax.core.model import Variables
-from ttd_jax.core.weighting import PAPER
 from ttd_jax.ops.pyramid import gaussian_pyramid, laplacian_pyramid
 from ttd_jax.ops.sources import total
 
@@ -26,7 +23,7 @@ _LEAST = 1e-12
 
 
 @dataclass(frozen=True)
-class Mertens(Pyramid):
+class Mertens(pyramid.Pyramid):
     """Bands of the sources as they are, and how well each is exposed as their prior; the static rule is the mean.
 
     Attributes:
@@ -44,7 +41,7 @@ class Mertens(Pyramid):
         quality = _quality(images, self.contrast, self.exposure)
         bands, weights = laplacian_pyramid(images, levels), gaussian_pyramid(quality / total(quality), levels)
         prior = tuple(jnp.log(level + _LEAST) for level in weights)
-        return BandFeatures(bands, bands, prior, tuple(jnp.ones(band.shape[1:]) for band in bands))
+        return BandFeatures(bands, bands, prior, (jnp.ones((1, 1)),) * len(bands))
 
 
 def _quality(images: Float[Array, "M H W"], contrast: float, exposure: float) -> Float[Array, "M H W"]:
@@ -64,25 +61,14 @@ def build(*, contrast: float = 1.0, exposure: float = 3.0) -> Mertens:
     return Mertens(contrast, exposure)
 
 
-WEIGHTING = replace(PAPER, bands="all", saliency=0.0, scale=0.0, form="log")
+WEIGHTING = replace(pyramid.WEIGHTING, saliency=0.0)
 """The prior alone."""
 
-
-def _no_variables(model: Mertens) -> dict[str, Any]:
-    del model
-    return {}
-
-
-SPEC = Spec(
+SPEC = replace(
+    pyramid.SPEC,
     name="mertens",
     title="exposure fusion (after Mertens, Kautz and Van Reeth, Pacific Graphics 2007)",
     build=build,
-    abstract=_no_variables,
     presets={"exposure": {"contrast": 1.0, "exposure": 3.0}},
-    recipes={"default": WEIGHTING, "paper": PAPER},
-    channels=1,
-    static_rule="mean",
-    origin="it has no parameters",
-    licence="Apache-2.0",
-    parameters=False,
+    recipes={**pyramid.SPEC.recipes, "default": WEIGHTING},
 )
