@@ -1,12 +1,13 @@
 """The colour rules of ``fuse``, and that colour comes out as it went in."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests import analytic
 from tests.networks import ifcnn_backbone
 from ttd_jax import Fuser, LossWeighting
-from ttd_jax.engine.color import COLOR_RULES, choose_color_rule
+from ttd_jax.engine.color import COLOR_RULES, choose_color_rule, color_by_band
 from ttd_jax.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -141,8 +142,6 @@ def test_grey_stored_as_rgb_stays_grey_in_three_channels(backbone):
 
 
 def test_a_three_channel_network_on_grey_gives_the_luma_of_its_output(ifcnn_variables):
-    import jax.numpy as jnp
-
     from ttd_jax.core import fusion
     from ttd_jax.core.weighting import StaticWeighting
 
@@ -152,3 +151,44 @@ def test_a_three_channel_network_on_grey_gives_the_luma_of_its_output(ifcnn_vari
     result = Fuser(backbone, weighting="static")(list(sources))
     assert np.ptp(raw, axis=-1).max() > 1e-3
     np.testing.assert_allclose(result.image[..., 0], np.clip(raw @ WEIGHTS, 0, 1), atol=1e-5)
+
+
+def bracket():
+    """A wall in warm light that grows from left to right, two exposures of it by a camera of gamma 2.2."""
+    light = np.linspace(0.02, 0.9, 64)[np.newaxis, :, np.newaxis] * np.ones((48, 1, 1))
+    radiance = light * np.array([1.0, 0.55, 0.25])
+    dark, bright = (np.clip(gain * radiance, 0, 1) ** (1 / 2.2) for gain in (0.25, 2.0))
+    return [np.rint(255 * frame).astype(np.uint8) for frame in (dark, bright)], radiance
+
+
+@pytest.mark.parametrize("backbone", ["bandnet", "pyramid", "mertens"])
+def test_brackets_keep_the_colour_of_what_one_frame_clips(backbone):
+    frames, radiance = bracket()
+    fused = Fuser(backbone)(frames).image / 255
+    y, chroma = split(fused)
+    true = split(radiance ** (1 / 2.2))
+    ratio, expected = chroma / y[..., np.newaxis], true[1] / true[0][..., np.newaxis]  # the same whatever the exposure
+    clipped = frames[1].max(-1) == 255
+    assert 0.3 < clipped.mean() < 0.9
+    angle = np.arctan2(ratio[..., 1], ratio[..., 0]) - np.arctan2(expected[..., 1], expected[..., 0])
+    assert np.abs(np.degrees(angle)).max() < 12  # the bright frame alone: 31
+    strength = np.linalg.norm(ratio, axis=-1) / np.linalg.norm(expected, axis=-1)
+    assert 0.6 < strength[clipped].min() and strength.max() < 1.3
+
+
+def test_colour_is_as_strong_as_in_the_only_source_that_has_it():
+    stack = RNG.random((3, *SIZE, 3)).astype(np.float32)
+    lumas, colored = (stack @ WEIGHTS).astype(np.float32), np.array([False, True, False])
+    arrays = np.full((3, *SIZE), 1 / 3, np.float32), stack, lumas, grey(), colored
+    _, strengths = color_by_band(*map(jnp.asarray, arrays))
+    np.testing.assert_array_equal(strengths[1], 1)
+
+
+def test_colour_is_carried_no_further_than_sources_with_colour_go():
+    stack = np.stack([np.full((*SIZE, 3), level, np.float32) for level in (0.1, 0.4, 1.0)])
+    arrays = [jnp.full((3, *SIZE), 1 / 3), jnp.asarray(stack), jnp.asarray(stack[..., 0])]
+    colored = jnp.array([True, True, False])
+    told = [color_by_band(*arrays, jnp.full(SIZE, fused), colored)[1][0] for fused in (0.05, 0.4, 0.9)]
+    assert told[0].max() == told[0].min() == 1
+    np.testing.assert_array_equal(told[1], told[2])
+    np.testing.assert_allclose(told[1], 0.4 * np.sqrt(0.6) / (0.1 * np.sqrt(0.9)), rtol=0.05)

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from ttd_jax.ops.pyramid import collapse, depth, expand, gaussian_pyramid, laplacian_pyramid, reduce, smooth
+from ttd_jax.ops.pyramid import (
+    SPREAD_REACH,
+    collapse,
+    depth,
+    expand,
+    gaussian_pyramid,
+    laplacian_pyramid,
+    reduce,
+    smooth,
+    spread,
+)
 
 BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 SIZES = [(1, 1), (2, 3), (5, 8), (33, 64), (65, 67), (31, 200)]
@@ -34,6 +44,19 @@ def test_smoothing_is_scipys_gaussian(size):
     image = draw(2, *size)
     expected = ndimage.gaussian_filter(image.astype(float), (0, 1, 1), truncate=3, mode="nearest")
     np.testing.assert_allclose(jax.jit(smooth)(image), expected, atol=5e-7)
+
+
+@pytest.mark.parametrize("at", [(32, 48), (33, 50), (31, 51)])
+def test_what_is_spread_stays_around_its_pixel(at):
+    image = jnp.zeros((64, 96)).at[at].set(1)
+    found = np.asarray(spread(image), float)
+    y, x = np.mgrid[:64, :96]
+    assert found.min() >= 0
+    np.testing.assert_allclose(found.sum(), 1, atol=0.15)  # pixels that stay in a level count for those that do not
+    assert np.hypot(y - at[0], x - at[1])[found > 0].max() <= np.sqrt(2) * SPREAD_REACH
+    deviation = np.sqrt((found * (x - (found * x).sum() / found.sum()) ** 2).sum() / found.sum())
+    np.testing.assert_allclose(deviation, 3, atol=0.4)
+    np.testing.assert_allclose(spread(jnp.full((7, 10), 0.3)), 0.3, atol=1e-6)
 
 
 @pytest.mark.parametrize("size", [(9, 13), (40, 70)])

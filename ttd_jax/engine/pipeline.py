@@ -17,9 +17,9 @@ from ttd_jax.core.fusion import Fused, fuse
 from ttd_jax.core.model import FusionModel, Variables
 from ttd_jax.core.protocol import Weighting
 from ttd_jax.core.strips import fuse_in_strips, sum_in_strips
-from ttd_jax.engine.color import RAW_RULE, merge_chroma, shares_of_color
+from ttd_jax.engine.color import RAW_RULE, color_by_band, merge_chroma
 from ttd_jax.ops.color import join_luma, luma
-from ttd_jax.ops.pyramid import SMOOTH_REACH
+from ttd_jax.ops.pyramid import SPREAD_REACH
 from ttd_jax.ops.strips import by_rows, in_whole, is_large
 
 _STRIP_PIXELS = 2**19  # source pixels at a time; a 64-channel feature map of these has 128 MiB
@@ -76,15 +76,17 @@ def _colored(stack: Array, image: Float[Array, "H W 1"], fused: Fused, colored: 
     by_band = fused.bands is not None
 
     def joined(stack: Array, image: Array, *maps: Array) -> Array:
-        stack, shares = in_unit(stack), maps[0] if maps else None
-        if shares is not None and by_band:
-            shares = shares_of_color(shares, stack, _one_channel(stack)[..., 0], image[0, ..., 0])
-        return join_luma(image, merge_chroma(stack, shares, colored)[jnp.newaxis])
+        stack = in_unit(stack)
+        told = maps
+        if maps and by_band:
+            told = color_by_band(maps[0], stack, _one_channel(stack)[..., 0], image[0, ..., 0], colored)
+        return join_luma(image, merge_chroma(stack, colored, *told)[jnp.newaxis])
 
     arrays = stack, image[jnp.newaxis], *([] if fused.weights is None else [fused.weights])
     if not is_large(stack):
         return joined(*arrays)[0]
-    return by_rows(joined, *arrays, reach=SMOOTH_REACH if by_band else 0, axis=1)[0]
+    reach, unit = (SPREAD_REACH, 4) if by_band else (0, 1)
+    return by_rows(joined, *arrays, reach=reach, axis=1, unit=unit)[0]
 
 
 def in_unit(stack: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Sums, softmax and what the others have over the sources, the leading axis, source by source.
+"""Sums, extremes, softmax and what the others have over the sources, the leading axis, source by source.
 
 There are few of them. XLA makes a reduction over a leading axis a loop of its own on CPU, on one core, with what it
 sums stored before; a sum of terms becomes part of the loops around it.
@@ -24,6 +24,26 @@ def total(x: Float[Array, "M ..."]) -> Float[Array, "..."]:
     return reduce(operator.add, list(x)) if len(x) <= _MOST else jnp.sum(x, axis=0)
 
 
+def lowest(x: Float[Array, "M ..."]) -> Float[Array, "..."]:
+    """The lowest of the sources.
+
+    Example:
+        >>> lowest(jnp.array([[1.0, 2.0], [3.0, 0.0]])).tolist()
+        [1.0, 0.0]
+    """
+    return reduce(jnp.minimum, list(x)) if len(x) <= _MOST else jnp.min(x, axis=0)
+
+
+def highest(x: Float[Array, "M ..."]) -> Float[Array, "..."]:
+    """The highest of the sources.
+
+    Example:
+        >>> highest(jnp.array([[1.0, 2.0], [3.0, 0.0]])).tolist()
+        [3.0, 2.0]
+    """
+    return reduce(jnp.maximum, list(x)) if len(x) <= _MOST else jnp.max(x, axis=0)
+
+
 def softmax(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
     """Shares of the sources, by the exponential.
 
@@ -33,8 +53,8 @@ def softmax(x: Float[Array, "M ..."]) -> Float[Array, "M ..."]:
     """
     if len(x) > _MOST:
         return jax.nn.softmax(x, axis=0)
-    highest = jax.lax.stop_gradient(reduce(jnp.maximum, list(x)))
-    powers = [jnp.exp(one - highest) for one in x]
+    top = jax.lax.stop_gradient(highest(x))
+    powers = [jnp.exp(one - top) for one in x]
     whole = reduce(operator.add, powers)
     return jnp.stack([power / whole for power in powers])
 
