@@ -186,9 +186,9 @@ def test_colour_is_as_strong_as_in_the_only_source_that_has_it():
 
 def test_colour_is_carried_no_further_than_sources_with_colour_go():
     stack = np.stack([np.full((*SIZE, 3), level, np.float32) for level in (0.1, 0.4, 1.0)])
-    arrays = [jnp.full((3, *SIZE), 1 / 3), jnp.asarray(stack), jnp.asarray(stack[..., 0])]
+    weights, pixels, lumas = jnp.full((3, *SIZE), 1 / 3), jnp.asarray(stack), jnp.asarray(stack[..., 0])
     colored = jnp.array([True, True, False])
-    told = [color_by_band(*arrays, jnp.full(SIZE, fused), colored)[1][0] for fused in (0.05, 0.4, 0.9)]
+    told = [color_by_band(weights, pixels, lumas, jnp.full(SIZE, fused), colored)[1][0] for fused in (0.05, 0.4, 0.9)]
     assert told[0].max() == told[0].min() == 1
     np.testing.assert_array_equal(told[1], told[2])
     np.testing.assert_allclose(told[1], 0.4 * np.sqrt(0.6) / (0.1 * np.sqrt(0.9)), rtol=0.05)

@@ -1,13 +1,16 @@
-"""``ttd-jax info``: versions, devices, backbones and checkpoints."""
+"""``ttd-jax info``: versions, the machine, backbones and checkpoints."""
 
 import argparse
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from ttd_jax.cli import runtime
+from ttd_jax.cli import machine, runtime
 
 _EPILOG = """examples:
   ttd-jax info
+  ttd-jax info cddfuse mgdn
   ttd-jax info --json
 """
 
@@ -16,11 +19,13 @@ def add_parser(subparsers: Any) -> None:
     """Adds the subcommand."""
     parser = subparsers.add_parser(
         "info",
-        help="show versions, devices, backbones and checkpoints",
-        description="Show versions, devices, backbones with their presets and recipes, and checkpoints.",
+        help="show versions, this machine, backbones and checkpoints",
+        description="Show versions, this machine, backbones with their presets and recipes, and checkpoints; all "
+        "about the backbones that are named.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("backbones", nargs="*", metavar="BACKBONE", help="to tell all about (--json: default all)")
     parser.add_argument("--json", action="store_true", help="print as JSON")
     runtime.add_arguments(parser)
     parser.set_defaults(run=run)
@@ -29,25 +34,41 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints what is here; returns the exit code."""
     runtime.start_jax(options)
-    facts = gather()
+    facts = gather(options.backbones, programs=options.program_folder, counted=bool(options.json or options.backbones))
     if options.json:
         print(json.dumps(facts))
         return 0
+    for row in facts["backbones"] if options.backbones else ():
+        _print_all(row)
+    if not options.backbones:
+        _print_overview(facts)
+    return 0
+
+
+def _print_overview(facts: dict[str, Any]) -> None:
     print("versions   " + ", ".join(f"{name} {version}" for name, version in facts["versions"].items()))
     print("devices    " + ", ".join(facts["devices"]))
+    for line in machine.in_words(facts["processor"], facts["compile_cache"]):
+        print(line)
     for row in facts["backbones"]:
         print(f"backbone   {row['name']}: {row['title']}")
-        print(
-            f"           {row['parameters']:,} parameters, {row['channels']} channel(s), {row['reach']}; "
-            f"presets {', '.join(row['presets'])}; recipes {', '.join(row['recipes'])}"
-        )
-        print(f"           merges by {row['static_rule']}")
-        for presets, facts_of in _alike(row["by_preset"]):
-            print(f"           {presets}: {_in_words(facts_of)}")
-        print(f"           from {row['origin']}; {row['licence']}")
+        print(f"           {_choices(row)}")
     for row in facts["checkpoints"]:
         print(f"checkpoint {row['name']}: {row['backbone']}, {row['parameters']:,} parameters, {row['licence']}")
-    return 0
+    print("All about a backbone: ttd-jax info NAME")
+
+
+def _print_all(row: dict[str, Any]) -> None:
+    print(f"backbone   {row['name']}: {row['title']}")
+    print(f"           {row['parameters']:,} parameters, {row['channels']} channel(s), {row['reach']}; {_choices(row)}")
+    print(f"           merges by {row['static_rule']}")
+    for presets, facts_of in _alike(row["by_preset"]):
+        print(f"           {presets}: {_in_words(facts_of)}")
+    print(f"           from {row['origin']}; {row['licence']}")
+
+
+def _choices(row: dict[str, Any]) -> str:
+    return f"presets {', '.join(row['presets'])}; recipes {', '.join(row['recipes'])}"
 
 
 def _alike(by_preset: dict[str, dict[str, Any]]) -> list[tuple[str, dict[str, Any]]]:
@@ -90,8 +111,14 @@ def _facts_of(spec: Any, preset: str) -> dict[str, Any]:
     }
 
 
-def gather() -> dict[str, Any]:
-    """The facts, as plain data."""
+def gather(names: Sequence[str] = (), *, programs: Path | None = None, counted: bool = True) -> dict[str, Any]:
+    """The facts, as plain data.
+
+    Args:
+        names: Of backbones; none for all.
+        programs: Folder of the compiled ones.
+        counted: Count the parameters of every preset, for which each network is traced: seconds for all.
+    """
     import platform
     from importlib.metadata import version
 
@@ -102,14 +129,14 @@ def gather() -> dict[str, Any]:
     from ttd_jax.io.checkpoints import read_manifest
 
     backbones = []
-    for spec in map(find_spec, backbone_names()):
+    for spec in map(find_spec, names or backbone_names()):
         model = spec.build(**spec.presets[spec.default_preset])
-        by_preset = {preset: _facts_of(spec, preset) for preset in spec.presets}
+        by_preset = {preset: _facts_of(spec, preset) for preset in spec.presets} if counted else {}
         backbones.append(
             {
                 "name": spec.name,
                 "title": spec.title,
-                "parameters": by_preset[spec.default_preset]["parameters"],
+                "parameters": by_preset[spec.default_preset]["parameters"] if counted else None,
                 "channels": spec.channels,
                 "reach": _in_pixels(model.facts.halo),
                 "static_rule": spec.static_rule or model.facts.rule,
@@ -130,6 +157,8 @@ def gather() -> dict[str, Any]:
     return {
         "versions": versions,
         "devices": [f"{device.platform}:{device.id} {device.device_kind}" for device in jax.devices()],
+        "processor": machine.machine(),
+        "compile_cache": machine.cache(programs),
         "backbones": backbones,
         "checkpoints": checkpoints,
     }
