@@ -14,6 +14,7 @@ from benchmarks.parameters import random_backbone
 from ttd_jax.backbones.ifcnn import IFCNN, SPEC
 from ttd_jax.core.weighting import StaticWeighting
 from ttd_jax.engine.pipeline import fuse_pixels, fuse_pixels_batch
+from ttd_jax.options import Component
 
 HAS_TORCH = find_spec("torch") is not None
 
@@ -33,18 +34,20 @@ def noise(*shape: int) -> np.ndarray:
     return np.random.default_rng(1).random(shape, np.float32)
 
 
-def contender(name: str, sources: np.ndarray, dynamic: bool) -> Run:
+def contender(name: str, sources: np.ndarray, dynamic: bool, component: Component = "black") -> Run:
     """One way to fuse (M, H, W, C), or a batch (N, M, H, W, C), into arrays of this machine's memory."""
     variables = random_backbone("ifcnn").variables
     if name.startswith("PyTorch"):
         from benchmarks.torch_ifcnn import TorchIFCNN
 
-        network = TorchIFCNN(variables, "channels last" in name)
+        network = TorchIFCNN(variables, "channels last" in name, component)
         if sources.ndim == 5:
             return lambda: [network(one, dynamic) for one in sources]
         return lambda: network(sources, dynamic)
     model = replace(IFCNN(), plain=name == "plain")
-    weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1)) if dynamic else StaticWeighting()
+    weighting = StaticWeighting()
+    if dynamic:
+        weighting = replace(SPEC.recipes["fitted"], scale=np.float32(1), component=component)
     program = jax.jit(fuse_pixels if sources.ndim == 4 else fuse_pixels_batch, static_argnums=0, static_argnames="rule")
     grey = sources.shape[-1] == 1
     colored = np.full(sources.shape[-4], not grey)
@@ -78,8 +81,9 @@ def matmul_peak(clock: str) -> float:
     return 2 * 2048**3 / min(seconds[""])
 
 
-def operations(sources: tuple[int, ...], dynamic: bool) -> float:
+def operations(sources: tuple[int, ...], dynamic: bool, component: Component = "black") -> float:
     """Floating point operations of the folded network's convolutions for (M, H, W, C) sources."""
     count, height, width, channels = sources
     encode, decode = 2 * 81 * channels * 64, 2 * (9 * 64 * 64 + 64 * 3)
-    return height * width * (count * encode + (count + 1 if dynamic else 1) * decode)
+    components = (1 if component == "fused" else count) if dynamic else 0
+    return height * width * (count * encode + (components + 1) * decode)

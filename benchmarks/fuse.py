@@ -37,6 +37,7 @@ from benchmarks.contenders import (
     noise,
     operations,
 )
+from ttd_jax.options import Component, choices
 
 WEIGHTS = {"static": False, "TTD": True}
 MEGAPIXELS = (0.1, 0.3, 1.0, 3.0, 12.0)
@@ -67,7 +68,7 @@ def head(*cells: str) -> None:
 def medians(shape: tuple[int, ...], dynamic: bool, options, among: list[str] | None = None) -> dict[str, float]:
     """Median seconds of each contender."""
     sources = noise(*shape)
-    runs = {name: contender(name, sources, dynamic) for name in among or names()}
+    runs = {name: contender(name, sources, dynamic, options.component) for name in among or names()}
     return {n: statistics.median(s) for n, s in interleaved(runs, options.repeat, options.clock).items()}
 
 
@@ -82,20 +83,20 @@ def paths(options) -> None:
             shape = (2, height, width, channels)
             found = medians(shape, dynamic, options)
             torch = [s for name, s in found.items() if "PyTorch" in name]
-            share = operations(shape, dynamic) / found["fast"] / peak
+            share = operations(shape, dynamic, options.component) / found["fast"] / peak
             ratio = f"{found['fast'] / static:.2f}" if static else ""
             static = found["fast"]
             best = f"{min(torch) / found['fast']:.2f}" if torch else ""
             row(kind, weights, *found.values(), f"{found['plain'] / found['fast']:.2f}", best, f"{share:.0%}", ratio)
-    _differences()
+    _differences(options.component)
     _parts(options)
 
 
-def _differences() -> None:
+def _differences(component: Component) -> None:
     """The contenders' results on a small pair, which must agree."""
     for channels in (1, 3):
         for weights, dynamic in WEIGHTS.items():
-            results = [contender(name, noise(2, 61, 83, channels), dynamic)() for name in names()]
+            results = [contender(name, noise(2, 61, 83, channels), dynamic, component)() for name in names()]
             if channels == 1:  # PyTorch gives three channels, fuse their luma
                 luma = np.array([0.299, 0.587, 0.114], np.float32)
                 results = [image @ luma if image.ndim == 3 else image for image in results]
@@ -252,6 +253,9 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5, help="runs to take the median of")
     parser.add_argument("--height", type=int, default=480, help="of the pairs of paths, first and networks")
     parser.add_argument("--width", type=int, default=640)
+    parser.add_argument(
+        "--component", choices=choices(Component), default="black", help="that stands for a source in TTD"
+    )
     parser.add_argument("--few", type=int, default=2, help="the same for networks that take seconds")
     parser.add_argument("--networks", nargs="*", choices=UPSTREAM, default=list(UPSTREAM))
     parser.add_argument("--clock", choices=CLOCKS, default="wall")

@@ -3,6 +3,8 @@
 Needs PyTorch, which the package does not; ``benchmarks.fuse`` does without this file where it is not installed.
 """
 
+from functools import reduce
+
 import numpy as np
 import torch
 from torch import nn
@@ -22,10 +24,11 @@ class ConvBlock(nn.Module):
 
 
 class TorchIFCNN(nn.Module):
-    """The network with the maximum rule, static or with the weights of the recipe "fitted"."""
+    """The network with the maximum rule, static or with the weights of the recipe "fitted", by a component."""
 
-    def __init__(self, variables, channels_last: bool = False):
+    def __init__(self, variables, channels_last: bool = False, component: str = "black"):
         super().__init__()
+        self.component = component
         self.conv1 = nn.Conv2d(3, 64, 7, padding=3, padding_mode="replicate", bias=False)
         self.conv2, self.conv3, self.conv4 = ConvBlock(), ConvBlock(), nn.Conv2d(64, 3, 1)
         self.mean = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1)
@@ -42,6 +45,15 @@ class TorchIFCNN(nn.Module):
         """Images of features."""
         return self.conv4(self.conv3(features)) * self.std + self.mean
 
+    def components(self, x, features):
+        """What stands for each source: the maximum of copies of one map is that map."""
+        if self.component == "fused":
+            return [self.decode(reduce(torch.maximum, features))] * len(features)
+        if self.component == "black":
+            black = self.encode(torch.zeros_like(x[:1]))
+            features = [torch.maximum(own, black) for own in features]
+        return [self.decode(own) for own in features]
+
     @torch.inference_mode()
     def forward(self, sources: np.ndarray, dynamic: bool) -> np.ndarray:
         """The fused image (H, W, 3) of sources (M, H, W, C), one after another, as the authors' code takes them."""
@@ -49,17 +61,13 @@ class TorchIFCNN(nn.Module):
         x = torch.from_numpy(np.ascontiguousarray(x)).to(memory_format=self.format)
         features = [self.encode(one[None]) for one in x]
         if dynamic:
-            black = self.encode(torch.zeros_like(x[:1]))
             losses = []
-            for one, own in zip(x, features, strict=True):
-                component = self.decode(torch.maximum(own, black))
+            for one, component in zip(x, self.components(x, features), strict=True):
                 losses.append(((component - self.mean) / self.std - one).abs().mean(1, keepdim=True))
             weights = torch.softmax(torch.exp(-torch.stack(losses)), dim=0)
             merged = sum(weight * own for weight, own in zip(weights, features, strict=True))
         else:
-            merged = features[0]
-            for own in features[1:]:
-                merged = torch.maximum(merged, own)
+            merged = reduce(torch.maximum, features)
         return self.decode(merged)[0].permute(1, 2, 0).numpy()
 
 
