@@ -34,7 +34,9 @@ def add_parser(subparsers: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Prints what is here; returns the exit code."""
     runtime.start_jax(options)
-    facts = gather(options.backbones, programs=options.program_folder, counted=bool(options.json or options.backbones))
+    facts = gather(
+        names=options.backbones, programs=options.program_folder, counted=bool(options.json or options.backbones)
+    )
     if options.json:
         print(json.dumps(facts))
         return 0
@@ -111,7 +113,7 @@ def _facts_of(spec: Any, preset: str) -> dict[str, Any]:
     }
 
 
-def gather(names: Sequence[str] = (), *, programs: Path | None = None, counted: bool = True) -> dict[str, Any]:
+def gather(*, names: Sequence[str] = (), programs: Path | None = None, counted: bool = True) -> dict[str, Any]:
     """The facts, as plain data.
 
     Args:

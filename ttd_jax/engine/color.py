@@ -83,6 +83,7 @@ def program_rule(rule: str, color: Color, *, wide: bool) -> str:
 def merge_chroma(
     stack: Float[Array, "M H W C"],
     colored: Bool[Array, " M"],
+    *,
     shares: Float[Array, "M H W"] | None = None,
     strengths: Float[Array, "M H W"] | float = 1.0,
 ) -> Float[Array, "H W 2"]:

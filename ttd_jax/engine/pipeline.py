@@ -76,11 +76,12 @@ def _colored(stack: Array, image: Float[Array, "H W 1"], fused: Fused, colored: 
     by_band = fused.bands is not None
 
     def joined(stack: Array, image: Array, *maps: Array) -> Array:
-        stack = in_unit(stack)
-        told = maps
-        if maps and by_band:
-            told = color_by_band(maps[0], stack, _one_channel(stack)[..., 0], image[0, ..., 0], colored)
-        return join_luma(image, merge_chroma(stack, colored, *told)[jnp.newaxis])
+        stack, shares = in_unit(stack), maps[0] if maps else None
+        strengths: Array | float = 1.0
+        if shares is not None and by_band:
+            lumas, fused_luma = _one_channel(stack)[..., 0], image[0, ..., 0]
+            shares, strengths = color_by_band(shares, stack, lumas, fused_luma, colored)
+        return join_luma(image, merge_chroma(stack, colored, shares=shares, strengths=strengths)[jnp.newaxis])
 
     arrays = stack, image[jnp.newaxis], *([] if fused.weights is None else [fused.weights])
     if not is_large(stack):
