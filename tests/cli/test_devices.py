@@ -78,7 +78,7 @@ def test_what_a_machine_lacks_is_said():
     processor, memory, programs = in_words(small, {"folder": "here", "files": 1, "bytes": 3_000_000})
     assert processor == (
         "processor  Small, 1 core for this process, SSE; one core takes up to twice as long as two; no wide vector "
-        "instructions: networks are several times slower; no AMX: --precision bfloat16 gains nothing"
+        "instructions: networks are slower; no AMX: --precision bfloat16 gains nothing"
     )
     assert memory == "memory     2.0 GB: a colour pair of 12 megapixels takes 1.4, by the pyramid .9"
     assert programs == "programs   here: 1 file, 3 MB"

@@ -15,10 +15,9 @@ LITTLE_MEMORY = 4e9
 def machine() -> dict[str, Any]:
     """The processor as far as this process may use it; what the system does not tell is None."""
     told = _first_core()
-    names = {name: told.get(name) for name in ("model name", "flags", "Features")}
-    flags = names["flags"] or names["Features"]
+    flags = told.get("flags", told.get("Features"))
     return {
-        "name": names["model name"] or platform.processor() or platform.machine(),
+        "name": told.get("model name") or platform.processor() or platform.machine(),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "extensions": flags and [name for flag, name in EXTENSIONS.items() if flag in flags.split()],
         "memory": _memory(),
@@ -42,7 +41,7 @@ def in_words(facts: dict[str, Any], kept: dict[str, Any] | None) -> list[str]:
     if facts["cores"] == 1:
         remarks.append("one core takes up to twice as long as two")
     if extensions is not None and not {"AVX2", "NEON"} & set(extensions):
-        remarks.append("no wide vector instructions: networks are several times slower")
+        remarks.append("no wide vector instructions: networks are slower")
     if extensions is not None and "AMX" not in extensions:
         remarks.append("no AMX: --precision bfloat16 gains nothing")
     memory = "unknown" if facts["memory"] is None else f"{facts['memory'] / 1e9:.1f} GB"

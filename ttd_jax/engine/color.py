@@ -23,7 +23,7 @@ RAW_RULE = "raw"
 
 _NEAR, _LEAST_NEAR = 0.15, 1e-3  # of luma: a source that is so much brighter or darker tells less of the colour
 
-_LEAST_TRUST = 0.001  # in the colour of a clipped pixel
+_LEAST_TRUST = 0.05  # in the colour of a clipped pixel: where one channel is, the others tell of the hue
 
 _DARK, _BRIGHT = 4 / 255, 24 / 255  # from black and from white: colours nearer than that are trusted less and less
 
@@ -118,8 +118,9 @@ def color_by_band(
     Bands of chroma from different sources would add up to colours that are in none of them. So each source says what
     its colour would be at the fused luma, and these are averaged.
 
-    How strong a colour is depends on how bright it is: in the brackets of cameras as :math:`Y \sqrt{1 - Y}`, since
-    their curve is steepest in between. So a dark frame's chroma is carried to the fused luma by the ratio of the two,
+    How strong a colour is depends on how bright it is: in the brackets of cameras about as
+    :math:`Y \sqrt{1 - Y}`, since their curve is steepest in between; from its top at 2/3 on it is left there, or bright
+    yellow would turn white. So a dark frame's chroma is carried to the fused luma by the ratio of the two,
     but no further than a source with colour is dark or bright: a warm object in an infrared image makes nobody's colour
     stronger. A source tells less the farther it is from the fused luma, and little where it is clipped or nearly so,
     since its colour is wrong there.
