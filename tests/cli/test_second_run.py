@@ -63,6 +63,19 @@ def test_what_a_killed_run_left_is_removed(ttd_jax, folders, checkpoint):
     assert all(path.exists() for path in (alive, elsewhere, *others))
 
 
+def test_folders_in_folders_are_cleaned_too(tmp_path):
+    from ttd_jax.io import atomic
+    from ttd_jax.io.outputs import Planned, make_folders
+
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    (tmp_path / "day").mkdir()
+    left = tmp_path / "day" / f".1-{atomic._machine()}-{process.pid}-abcd1234.png"
+    left.touch()
+    make_folders([tmp_path], Planned({"day/1": ([], [tmp_path / "day" / "1.png"])}, {}, []))
+    assert not list((tmp_path / "day").iterdir())
+
+
 def test_a_killed_writer_leaves_what_is_removed(tmp_path):
     from ttd_jax.io.atomic import remove_leavings
 

@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import ttd_jax as ttd_jax
 from ttd_jax import StaticWeighting, fuse
 from ttd_jax.distributed import fuse_dataset
+from ttd_jax.io import atomic
 from ttd_jax.io.images import read_image, write_image
 
 pytestmark = pytest.mark.usefixtures("cluster")
@@ -100,7 +101,9 @@ def test_a_killed_workers_sets_are_done_by_another(pairs):
     def on_row(row):
         rows.append(row)
         if len(rows) == 1:
-            os.kill(int(row["worker"].rpartition(":")[2]), signal.SIGKILL)
+            killed = int(row["worker"].rpartition(":")[2])
+            os.kill(killed, signal.SIGKILL)
+            (pairs / "out" / f".7-{atomic._machine()}-{killed}-abcd1234.png").touch()  # as if while it wrote
 
     found = fuse_dataset([pairs / "near", pairs / "far"], pairs / "out", backbone="pyramid", workers=2, on_row=on_row)
     assert (found.fused, found.kept, found.failed) == (8, 0, {})

@@ -15,7 +15,7 @@ from ttd_jax.distributed.table import ResultTable
 from ttd_jax.distributed.worker import Work, Worker
 from ttd_jax.errors import InputError
 from ttd_jax.io.images import declared_size
-from ttd_jax.io.outputs import Planned
+from ttd_jax.io.outputs import Planned, clean_folders
 from ttd_jax.io.storage import Address, absolute
 
 _MOST_SETS = 16  # of one task, which is what is done again if its worker is lost
@@ -82,6 +82,7 @@ def fuse_planned(
                 yield row
         finally:
             table.close()
+            clean_folders(planned)  # of what workers that were killed while they wrote have left
 
 
 def _fused(ray: Any, sets: list[dict[str, Any]], work: Work, cluster: Cluster) -> Iterator[dict[str, Any]]:

@@ -104,9 +104,20 @@ def make_folders(folders: Sequence[Place | None], planned: Planned) -> None:
         if isinstance(folder, Path):
             folder.mkdir(exist_ok=True)
             remove_leavings(folder)
-    outputs = (path for _, outputs in planned.wanted.values() for path in outputs)
-    for folder in {path.parent for path in outputs if isinstance(path, Path)}:
+    for folder in _folders_written(planned):
         folder.mkdir(parents=True, exist_ok=True)
+    clean_folders(planned)
+
+
+def clean_folders(planned: Planned) -> None:
+    """Removes what killed processes of this machine left in the folders that files go to."""
+    for folder in _folders_written(planned):
+        remove_leavings(folder)
+
+
+def _folders_written(planned: Planned) -> set[Path]:
+    outputs = (path for _, outputs in planned.wanted.values() for path in outputs)
+    return {path.parent for path in outputs if isinstance(path, Path)}
 
 
 def refuse_clashes(outputs: Sequence[Place | None], sources: Sequence[Place]) -> None:
