@@ -8,7 +8,7 @@ from scipy.ndimage import correlate
 
 from ttd_jax.ops import borders
 from ttd_jax.ops import conv as module
-from ttd_jax.ops.conv import compose, conv, depthwise_conv, reflect_conv, replicate_conv
+from ttd_jax.ops.conv import compose, conv, depthwise_conv, reflect_conv, replicate_conv, zero_conv
 from ttd_jax.ops.padding import replicate_pad
 
 
@@ -89,9 +89,12 @@ def test_other_platforms_compute_padded_maps_at_once(monkeypatch):
     np.testing.assert_allclose(replicate_conv(jnp.asarray(x), jnp.asarray(kernel)), expected(x, kernel), atol=2e-5)
 
 
-@pytest.mark.parametrize(("dilation", "count"), [(1, 3), (2, 3), (2, 6)])
-def test_maps_one_by_one_or_many_at_once(dilation, count):
-    x, kernel = draw(count, 14, 17, 5), draw(3, 3, 5, 4, seed=1)
-    got = module.conv_each(jnp.asarray(x), jnp.asarray(kernel), dilation=dilation)
-    whole = np.stack([expected(one, kernel, dilation) for one in x])
-    np.testing.assert_allclose(got, whole[:, dilation:-dilation, dilation:-dilation], atol=1e-5)
+@pytest.mark.parametrize("channels", [1, 5])
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_convolution_with_zeros_around(dilation, channels):
+    x, kernel = draw(3, 14, 17, channels), draw(3, 3, channels, 4, seed=1)
+    got = zero_conv(jnp.asarray(x), jnp.asarray(kernel), dilation=dilation)
+    reach = 2 * dilation  # the zeros, and where those of SciPy's continued image are not
+    framed = np.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    whole = np.stack([expected(one, kernel, dilation) for one in framed])
+    np.testing.assert_allclose(got, whole[:, reach:-reach, reach:-reach], atol=1e-5)

@@ -18,7 +18,7 @@ from jaxtyping import Array, Float
 
 from ttd_jax.core.bands import ENERGY_FLOOR
 from ttd_jax.core.dominability import LOSS_FLOOR
-from ttd_jax.ops.conv import conv_each
+from ttd_jax.ops.conv import zero_conv
 from ttd_jax.ops.mosaic import in_tiles
 from ttd_jax.ops.pyramid import SMOOTH_REACH, smooth_inside
 from ttd_jax.ops.sources import highest_other, mean_other
@@ -81,21 +81,21 @@ class Judged(NamedTuple):
     sharpness: Float[Array, "a b"]
 
 
-class ValidConv(nn.Module):
-    """A 3x3 convolution where it needs no pixels beyond the map, and an activation.
+class ActiveConv(nn.Module):
+    """A 3x3 convolution with zeros around, and an activation.
 
     Attributes:
         features: Output channels.
-        dilation: Pixels from tap to tap, and those that are lost on every side.
+        dilation: Pixels from tap to tap.
     """
 
     features: int
     dilation: int = 1
 
     @nn.compact
-    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H2 W2 {self.features}"]:
+    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
-        y = conv_each(x, kernel, dilation=self.dilation)
+        y = zero_conv(x, kernel, dilation=self.dilation)
         return activate(y + self.param("bias", nn.initializers.zeros, (self.features,)))
 
 
@@ -117,8 +117,8 @@ class Component(nn.Module):
 
     @nn.compact
     def __call__(
-        self, fine: Sequence[Float[Array, "*B h w"]], coarse: Sequence[Float[Array, "*B h w"]]
-    ) -> tuple[Float[Array, "*B a b"], ...]:
+        self, fine: Sequence[Float[Array, "M h w"]], coarse: Sequence[Float[Array, "M h w"]]
+    ) -> tuple[Float[Array, "M a b"], ...]:
         """How much of the band goes, before a sigmoid; a correction; and ``CONTEXT`` planes for the decision.
 
         Args:
@@ -127,12 +127,14 @@ class Component(nn.Module):
         """
         planes = [quarter for plane in fine for quarter in _quarters(plane)]
         planes += [reduce(operator.add, _quarters(plane)) / 4 for plane in coarse]
-        x = jnp.moveaxis(jnp.stack(planes), 0, -1)
-        x = ValidConv(self.channels, name="entrance")(x)
+        count = len(planes[0])
+        x = _side_by_side(jnp.stack(planes, axis=-1))
+        x = ActiveConv(self.channels, name="entrance")(x)
         for i, dilation in enumerate(self.dilations):
-            x = inside(x, dilation, axes=(-3, -2)) + ValidConv(self.channels, dilation, name=f"block_{i}")(x)
+            x = x + ActiveConv(self.channels, dilation, name=f"block_{i}")(x)
         start = nn.initializers.variance_scaling(0.02, "fan_in", "normal")
         x = nn.Dense(4 * (2 + CONTEXT), kernel_init=start, name="head")(x)
+        x = inside(_apart(x, count), reach(self.dilations) // 2, axes=(-3, -2))
         removed, *others = (_whole(x[..., i : i + 4]) for i in range(0, x.shape[-1], 4))
         return removed - 3, *others
 
@@ -283,6 +285,15 @@ def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, 
     for axis in axes:
         x = lax.slice_in_dim(x, margin, x.shape[axis] - margin, axis=axis)
     return x
+
+
+def _side_by_side(x: Float[Array, "M h w C"]) -> Float[Array, "h N C"]:
+    """One wide map of several: XLA takes one core for a convolution of few channels, but where rows are long."""
+    return jnp.swapaxes(x, 0, 1).reshape(x.shape[1], -1, x.shape[-1])
+
+
+def _apart(x: Float[Array, "h N C"], count: int) -> Float[Array, "M h w C"]:
+    return jnp.swapaxes(x.reshape(len(x), count, -1, x.shape[-1]), 0, 1)
 
 
 def _quarters(x: Float[Array, "*B h w"]) -> list[Float[Array, "*B h2 w2"]]:

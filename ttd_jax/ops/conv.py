@@ -21,7 +21,6 @@ from ttd_jax.ops.strips import in_whole, scan_rows, strips_pay
 STRIP_PIXELS = 40_000
 """Pixels of a strip on CPU: its 64 channels have 10 MB, which are written again and again in the same place."""
 
-_FEW = 4  # maps that are convolved one by one
 _LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
@@ -43,22 +42,6 @@ def conv(
     reach = kernel.shape[0] // 2 * dilation
     y = _same_conv(padded, kernel, dilation)
     return y[..., reach : y.shape[-3] - reach, reach : y.shape[-2] - reach, :]
-
-
-def conv_each(
-    padded: Float[Array, "M H2 W2 C"], kernel: Float[Array, "S S C K"], *, dilation: int = 1
-) -> Float[Array, "M H W K"]:
-    """:func:`conv` of several maps, on CPU of a few one by one: XLA takes one core for a convolution of few channels.
-
-    Those of different maps it runs side by side. Of many maps that gains nothing, and takes longer to compile.
-
-    Example:
-        >>> conv_each(jnp.ones((2, 5, 6, 1)), jnp.ones((3, 3, 1, 2)))[1, 0, 0].tolist()
-        [9.0, 9.0]
-    """
-    if not strips_pay() or padded.ndim != 4 or len(padded) > _FEW:
-        return conv(padded, kernel, dilation=dilation)
-    return jnp.stack([conv(one, kernel, dilation=dilation) for one in padded])
 
 
 def replicate_conv(
@@ -117,16 +100,18 @@ def reflect_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -
     return mend_border(y, x, lambda strip, near: near(padded(strip), reach), context=2 * reach)
 
 
-def zero_conv(x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"]) -> Float[Array, "*B H W K"]:
-    """A convolution of maps extended by zeros, which takes no copy of them.
+def zero_conv(
+    x: Float[Array, "*B H W C"], kernel: Float[Array, "S S C K"], *, dilation: int = 1
+) -> Float[Array, "*B H W K"]:
+    """A convolution of maps extended by zeros, with this many pixels from tap to tap; it takes no copy of the maps.
 
     Example:
         >>> zero_conv(jnp.ones((4, 5, 2)), jnp.ones((3, 3, 2, 1)))[0, 0].tolist()
         [8.0]
     """
     if x.shape[-1] == 1 and not in_whole():
-        return conv(zero_pad(x, kernel.shape[0] // 2), kernel)
-    return _same_conv(x, kernel, 1)
+        return conv(zero_pad(x, kernel.shape[0] // 2 * dilation), kernel, dilation=dilation)
+    return _same_conv(x, kernel, dilation)
 
 
 def _rows_of_strip(width: int, reach: int) -> int:

@@ -15,11 +15,11 @@ from jaxtyping import Array, Float, PyTree
 
 from ttd_jax.ops.strips import in_whole, scan_rows
 
-TILE_PIXELS = 1 << 18
+TILE_PIXELS = 1 << 19
 """Pixels of a mosaic, of all sources together, that are worked on at a time: with some dozens of channels at half the
 size what lies between two layers has a few MB."""
 
-WIDEST = 768
+WIDEST = 2048
 """Columns of a tile: of wide images it would have too few rows beside those that are its margin."""
 
 

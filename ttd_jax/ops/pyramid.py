@@ -67,10 +67,11 @@ def reduce_by_rows(image: Float[Array, "*B H W"]) -> Float[Array, "*B H2 W2"]:
 def expand(image: Float[Array, "*B H W"], size: Sequence[int]) -> Float[Array, "*B H2 W2"]:
     """An image enlarged to ``size``, the height and width of what was halved to it.
 
-    An even pixel is 1-6-1 of its neighbours, an odd one the mean of two: the binomial filter of spread pixels.
+    An even pixel is 1-6-1 of its neighbours, an odd one the mean of two: the binomial filter of spread pixels. Along
+    rows first, where pixels are put between pixels: there are half as many then.
     """
-    for axis, wanted in zip((-2, -1), size, strict=True):
-        image = _along(_DOUBLE, image, axis, wanted)
+    for axis in (-1, -2):
+        image = _along(_DOUBLE, image, axis, size[axis])
     return image
 
 
