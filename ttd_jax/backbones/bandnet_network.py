@@ -115,7 +115,11 @@ class BandNetwork(nn.Module):
         at = layout([level.shape[-2:] for level in planes[0]], self.judge.margin)
         everywhere = [(k, jnp.ones(size)) for k, size in enumerate(at.sizes, finest)]
         numbers = [jnp.stack([0.25 * min(k, _DEEPEST) * one, _share(k) * one]) for k, one in everywhere]
-        known = Known(*(assemble(each, at) for each in planes), *assemble(numbers, at))  # one by one: less memory
+        if finest:  # of large images, one by one: less memory
+            mosaics = [assemble(each, at) for each in planes]
+        else:  # at once: less to compile
+            mosaics = list(assemble([jnp.stack(level) for level in zip(*planes, strict=True)], at))
+        known = Known(*mosaics, *assemble(numbers, at))
         if self.is_initializing():
             judged = self.judge(known, low, median)
         else:

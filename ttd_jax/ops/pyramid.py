@@ -13,7 +13,7 @@ import operator
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -170,14 +170,14 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
     other = image.shape[-1 if axis == -2 else -2]
     if isinstance(length, int) and max(length, size) <= _SHORT and not (isinstance(other, int) and other > _NARROW):
         matrix = _matrix(each, length, size)
-        turned = image if axis == -1 else jnp.swapaxes(image, -1, -2)
-        found = jnp.matmul(turned, matrix, precision="highest")
-        return found if axis == -1 else jnp.swapaxes(found, -1, -2)
+        if axis == -1:
+            return jnp.matmul(image, matrix, precision="highest")
+        many = np.broadcast_to(matrix.T, (*image.shape[:-2], size, length))  # one for all would be two copies more
+        return jnp.matmul(many, image, precision="highest")
     phases, reach = len(each.kernels), len(each.kernels[0])
     count = -(-size // phases)
     last = (count - 1) * each.stride + reach - each.before - length
-    widths = [(0, 0)] * (image.ndim + axis) + [(each.before, last)] + [(0, 0)] * (-axis - 1)
-    padded = _stored(jnp.pad(image, widths, mode="edge"))
+    padded = _stored(_continued(image, axis, each.before, last))
     results = [_weighted(padded, kernel, axis, count, each.stride) for kernel in each.kernels]
     if phases == 1:
         return _stored(results[0])
@@ -186,14 +186,24 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
     return _stored(lax.slice_in_dim(mixed, 0, size, axis=axis))
 
 
+def _continued(image: Array, axis: int, before: int, after: Any) -> Array:
+    """An image with more pixels along one axis, its outermost ones."""
+    if not isinstance(after, int):  # of an image whose size is a symbol
+        widths = [(0, 0)] * (image.ndim + axis) + [(before, after)] + [(0, 0)] * (-axis - 1)
+        return jnp.pad(image, widths, mode="edge")
+    first, last = (_part(image, axis, i, 1) for i in (0, image.shape[axis] - 1))
+    return lax.concatenate([*[first] * before, image, *[last] * after], image.ndim + axis)
+
+
 @cache
 def _matrix(each: _Filter, length: int, size: int) -> np.ndarray:
     """A filter as a matrix, pixels times results."""
-    matrix = np.zeros((length, size), np.float32)
-    for i in range(size):
-        phase = i % len(each.kernels)
-        for j, k in enumerate(each.kernels[phase]):
-            matrix[np.clip(i // len(each.kernels) * each.stride + j - each.before, 0, length - 1), i] += k
+    matrix, phases = np.zeros((length, size), np.float32), len(each.kernels)
+    for phase, kernel in enumerate(each.kernels):
+        results = np.arange(phase, size, phases)
+        for j, k in enumerate(kernel):
+            pixels = np.clip(results // phases * each.stride + j - each.before, 0, length - 1)
+            matrix[pixels, results] += k
     return matrix
 
 

@@ -86,6 +86,7 @@ def scan_rows(
     """
     if rows >= height:
         return step(carry, 0, 0)
+    step, indices = jax.jit(step, inline=True), jnp.arange(-(-height // rows))  # jit traces it once for both uses
 
     def place(state: tuple[Any, Any], index: Array) -> tuple[tuple[Any, Any], None]:
         carried, whole = state
@@ -102,9 +103,9 @@ def scan_rows(
         at = axis % len(strip.shape)
         return jnp.full((*strip.shape[:at], height, *strip.shape[at + 1 :]), number, strip.dtype)
 
-    number = like[(0,) * like.ndim]
-    whole = jax.tree.map(buffer, jax.eval_shape(step, carry, 0, 0)[1])
-    return jax.lax.scan(place, (carry, whole), jnp.arange(-(-height // rows)))[0]
+    number, first = like[(0,) * like.ndim], jax.ShapeDtypeStruct((), indices.dtype)
+    whole = jax.tree.map(buffer, jax.eval_shape(step, carry, first, first)[1])
+    return jax.lax.scan(place, (carry, whole), indices)[0]
 
 
 def is_large(planes: Array) -> bool:
