@@ -1,6 +1,7 @@
 """``ttd-jax fuse`` on files: what is written, printed and returned."""
 
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -29,6 +30,28 @@ def test_a_pair(ttd_jax, checkpoint, pictures, tmp_path):
     assert seconds.endswith(" s\n") and float(seconds[:-3]) >= 0
     assert done.err == ""
     np.testing.assert_array_equal(read_image(output).pixels, fuse([a, b], checkpoint=checkpoint).image)
+
+
+def test_large_files_are_read_while_jax_starts(ttd_jax, checkpoint, pictures, tmp_path, monkeypatch):
+    from ttd_jax.cli import runtime
+
+    where = []
+    start = runtime.start_jax
+    monkeypatch.setattr(
+        runtime, "start_jax", lambda options: where.append(threading.current_thread()) or start(options)
+    )
+    monkeypatch.setattr("ttd_jax.cli.fuse._LONG", 0)
+    a, b, _ = pictures
+    output = tmp_path / "out.png"
+    assert ttd_jax("fuse", a, b, "-o", output, "--checkpoint", checkpoint).code == 0
+    assert where[0] is not threading.main_thread()
+    np.testing.assert_array_equal(read_image(output).pixels, fuse([a, b], checkpoint=checkpoint).image)
+    done = ttd_jax("fuse", a, b, "-o", tmp_path / "gpu.png", "--device", "gpu")
+    assert (done.code, done.out) == (2, "") and done.err.startswith("ttd-jax: error: no gpu device found")
+    b.write_bytes(b.read_bytes()[:60])
+    done = ttd_jax("fuse", a, b, "-o", tmp_path / "bad.png")
+    assert (done.code, done.out) == (2, "") and f"{b}" in done.err
+    assert not (tmp_path / "bad.png").exists()
 
 
 def test_roles_and_more_sources(ttd_jax, checkpoint, pictures, tmp_path):

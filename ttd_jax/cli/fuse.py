@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -148,9 +149,11 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     outputs = check_files([options.output, options.save_weights, options.save_static], paths, quality=options.quality)
     # before jax starts: a bad file should not cost seconds
     reading = {"range": runtime.settle_reading(options), "align": options.align, "frame": options.align_frame}
+    started = _started_beside(options, paths)
     checked = check_sources(sources, **reading, workers=min(len(sources), os.cpu_count() or 1))
     refuse_existing(outputs, options.overwrite)
     timings.step("read")
+    started()
     fuser, static = make_fusers(options)
     timings.step("network")
     result, plain = _fused(fuser, checked, options), static and static(checked)
@@ -162,6 +165,20 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
         print(timings.table(report["timeline"]), file=sys.stderr)
     tell(report, options.json)
     return 0
+
+
+def _started_beside(options: argparse.Namespace, paths: list[Path]) -> Callable[[], None]:
+    """Starts jax in a thread where files are so large that reading them takes as long; gives what waits for it."""
+    from ttd_jax.io.images import declared_size
+
+    if sum(height * width for height, width, _ in map(declared_size, paths)) < _LONG * 1e6:
+        return lambda: None
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(1)
+    found = pool.submit(runtime.start_jax, options)
+    pool.shutdown(wait=False)
+    return lambda: found.result()
 
 
 def _fused(fuser: Any, checked: Any, options: argparse.Namespace) -> Any:
