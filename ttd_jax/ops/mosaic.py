@@ -1,8 +1,8 @@
 """All levels of a pyramid side by side in one image, so that what is the same for all of them is done once.
 
-A mosaic holds the finest level on top and the others beneath it, each continued on all sides by its outermost pixels,
-``margin`` of them. What looks no further than that gives every level what it would give it alone, and a compiler sees
-one image where there were eight.
+A mosaic holds the finest level and beneath it the others, or beside it where it is narrow: of long rows XLA gives every
+core some. Each is continued on all sides by its outermost pixels, ``margin`` of them. What looks no further than that
+gives every level what it would give it alone, and a compiler sees one image where there were eight.
 """
 
 import math
@@ -22,6 +22,8 @@ size what lies between two layers has a few MB."""
 WIDEST = 2048
 """Columns of a tile: of wide images it would have too few rows beside those that are its margin."""
 
+_NARROW = 1024  # columns
+
 
 class Layout(NamedTuple):
     """Where each level lies in a mosaic.
@@ -40,15 +42,17 @@ class Layout(NamedTuple):
 
 
 def layout(sizes: Sequence[Sequence[int]], margin: int) -> Layout:
-    """Places levels of these sizes: beneath the finest one, in columns as high as the second.
+    """Places levels of these sizes: beneath the finest one, in columns as high as the second, or as rows beside it.
 
     Every level begins at an even row and column, so that squares of 2 x 2 pixels lie as in the level itself.
 
     Example:
         >>> layout([(8, 8), (4, 4), (2, 2)], 2).corners
-        ((0, 0), (12, 0), (12, 8))
+        ((0, 0), (0, 12), (8, 12))
     """
-    (height, width), *others = ((h + h % 2 + 2 * margin, w + w % 2 + 2 * margin) for h, w in sizes)
+    padded = [(h + h % 2 + 2 * margin, w + w % 2 + 2 * margin) for h, w in sizes]
+    beside = padded[0][1] < _NARROW
+    (height, width), *others = (_swapped(size, beside) for size in padded)
     corners, shelf = [(0, 0)], others[0][0] if others else 0
     row = left = right = 0
     for tall, wide in others:
@@ -56,7 +60,12 @@ def layout(sizes: Sequence[Sequence[int]], margin: int) -> Layout:
             row, left = 0, right
         corners.append((height + row, left))
         row, right = row + tall, max(right, left + wide)
-    return Layout(tuple((h, w) for h, w in sizes), tuple(corners), (height + shelf, max(width, right)), margin)
+    size = _swapped((height + shelf, max(width, right)), beside)
+    return Layout(tuple((h, w) for h, w in sizes), tuple(_swapped(at, beside) for at in corners), size, margin)
+
+
+def _swapped(pair: tuple[int, int], swap: bool) -> tuple[int, int]:
+    return (pair[1], pair[0]) if swap else pair
 
 
 def assemble(levels: Sequence[Float[Array, "*B _ _"]], at: Layout) -> Float[Array, "*B A B2"]:
