@@ -18,7 +18,12 @@ def draw(*shape, seed=0):
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
-@given(st.integers(1, 300), st.integers(1, 300) | st.integers(900, 1500), st.integers(0, 8), st.integers(1, 8).map(lambda n: 2 * n))
+@given(
+    st.integers(1, 300),
+    st.integers(1, 300) | st.integers(900, 1500),
+    st.integers(0, 8),
+    st.integers(1, 8).map(lambda n: 2 * n),
+)
 def test_levels_lie_apart_inside_and_at_even_places(height, width, halvings, margin):
     sizes = [(-(-height // 2**k), -(-width // 2**k)) for k in range(halvings + 1)]
     at = layout(sizes, margin)
