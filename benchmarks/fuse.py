@@ -3,6 +3,7 @@
 ``python -m benchmarks.fuse [PART ...] [--repeat 5] [--clock wall] [--figure FILE]`` with the parts
 
 - ``paths``: 640x480 pairs, grey and RGB, static and TTD, and the parts of TTD;
+- ``package``: a warm ``Fuser`` of the package's network beside TTD of IFCNN, a grey 640x480 pair;
 - ``sizes``: seconds per megapixel from 0.1 to 12 megapixels;
 - ``sources``: two to eight sources;
 - ``batches``: one to sixteen pairs in one call;
@@ -37,6 +38,7 @@ from benchmarks.contenders import (
     noise,
     operations,
 )
+from ttd_jax import Fuser
 from ttd_jax.options import Component, choices
 
 WEIGHTS = {"static": False, "TTD": True}
@@ -90,6 +92,17 @@ def paths(options) -> None:
             row(kind, weights, *found.values(), f"{found['plain'] / found['fast']:.2f}", best, f"{share:.0%}", ratio)
     _differences(options.component)
     _parts(options)
+
+
+def package(options) -> None:
+    sources = noise(2, options.height, options.width, 1)
+    fuser = Fuser(image_only=True)
+    runs = {"BandNet": lambda: fuser([*sources[..., 0]]).image}
+    runs |= {f"IFCNN, {name}": contender(name, sources, True, options.component) for name in names()[1:]}
+    found = {n: statistics.median(s) for n, s in interleaved(runs, options.repeat, options.clock).items()}
+    torch = [seconds for name, seconds in found.items() if "PyTorch" in name]
+    head(*found, "best PyTorch / BandNet")
+    row(*found.values(), f"{min(torch) / found['BandNet']:.2f}" if torch else "")
 
 
 def _differences(component: Component) -> None:
@@ -244,7 +257,9 @@ def alone(part: str, name: str, weights: str, height: str, width: str) -> dict[s
     return spent | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3}
 
 
-PARTS: dict[str, Callable] = {part.__name__: part for part in (paths, sizes, sources, batches, memory, first, networks)}
+PARTS: dict[str, Callable] = {
+    part.__name__: part for part in (paths, package, sizes, sources, batches, memory, first, networks)
+}
 
 
 def main() -> None:

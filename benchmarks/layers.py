@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.layers`` profiles the compiled program of a grey pair and sums up its operations by the part of
 the network that they come from. An operation counts as shared where XLA has split it into pieces for several threads,
-or calls a matrix product that splits itself; a convolution of few channels is one piece.
+or calls a matrix product that splits itself. Whether its library shares out a convolution, the program does not tell.
 """
 
 import argparse
@@ -71,21 +71,24 @@ def main() -> None:
     wall, processor = time.perf_counter() - wall, time.process_time() - processor
     lines = re.findall(r'^\s+(?:ROOT )?%?([\w.-]+) = (.*?op_name="([^"]*)".*)$', program.as_text(), re.MULTILINE)
     known = {name: (scope, '_partitions":["' in text or " dot(" in text) for name, text, scope in lines}
-    spent, shared = Counter[str](), Counter[str]()
+    spent, told, shared = Counter[str](), Counter[str](), Counter[str]()
     for name, milliseconds in traced(run, options.times).items():
         scope, split = known.get(name, (None, False))
         if scope is None or name.startswith(("while", "call")):
             continue
         part = next(part for part, pattern in PARTS.items() if re.search(pattern, scope))
         spent[part] += milliseconds
-        shared[part] += split * milliseconds
+        if not name.startswith("ynn_"):
+            told[part] += milliseconds
+            shared[part] += split * milliseconds
     total = sum(spent.values())
     height, width = options.size
     seconds, busy = wall / options.times, processor / options.times
     print(f"a grey pair of {width} x {height}: {seconds:.3f} s, {busy:.3f} processor s")
     print("\n| part | share of all operations | of that, split over cores |\n|---|---|---|")
     for part in PARTS:
-        print(f"| {part} | {spent[part] / total:.0%} | {shared[part] / max(spent[part], 1e-9):.0%} |")
+        share = f"{shared[part] / told[part]:.0%}" if told[part] else "not told"
+        print(f"| {part} | {spent[part] / total:.0%} | {share} |")
 
 
 if __name__ == "__main__":
