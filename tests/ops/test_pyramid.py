@@ -19,6 +19,7 @@ from ttd_jax.ops.pyramid import (
     smooth,
     spread,
 )
+from ttd_jax.ops.strips import whole_images
 
 BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 SIZES = [(1, 1), (2, 3), (5, 8), (33, 64), (65, 67), (31, 200)]
@@ -96,3 +97,13 @@ def test_depth_leaves_nine_to_sixteen_pixels(size, levels):
 def test_levels_are_halved_in_turn():
     image = jnp.asarray(draw(3, 21, 34))
     assert [level.shape for level in gaussian_pyramid(image, 3)] == [(3, 21, 34), (3, 11, 17), (3, 6, 9), (3, 3, 5)]
+
+
+@pytest.mark.parametrize("size", [(40, 50), (40, 170), (170, 40)], ids=["matrices", "sums of rows", "sums of columns"])
+def test_many_planes_are_filtered_as_each_alone(size):
+    planes = jnp.asarray(np.random.default_rng(0).random((11, *size), np.float32))
+    for step in (reduce, smooth, lambda x: expand(reduce(x), size)):
+        alone = jnp.stack([step(plane) for plane in planes])
+        np.testing.assert_allclose(step(planes), alone, atol=1e-6)
+        with whole_images():
+            np.testing.assert_allclose(step(planes[:2]), alone[:2], atol=1e-6)

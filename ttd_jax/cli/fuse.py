@@ -171,7 +171,8 @@ def _started_beside(options: argparse.Namespace, paths: list[Path]) -> Callable[
     """Starts jax in a thread where files are so large that reading them takes as long; gives what waits for it."""
     from ttd_jax.io.images import declared_size
 
-    if sum(height * width for height, width, _ in map(declared_size, paths)) < _LONG * 1e6:
+    here = (declared_size(path) for path in paths if isinstance(path, Path))
+    if sum(height * width for height, width, _ in here) < _LONG * 1e6:
         return lambda: None
     from concurrent.futures import ThreadPoolExecutor
 

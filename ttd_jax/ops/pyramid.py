@@ -9,6 +9,7 @@ stored (:func:`jax.lax.optimization_barrier`): a compiler would compute one filt
 """
 
 import functools
+import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -21,13 +22,14 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ttd_jax.ops.filters import gaussian_kernel
-from ttd_jax.ops.strips import by_rows, is_large
+from ttd_jax.ops.strips import by_rows, in_whole, is_large
 
 COARSEST = 16
 """The coarsest level of a pyramid has at most this many pixels on its short side, and more than half of it."""
 
 _SHORT = 160  # pixels of an axis
 _NARROW = 1024  # pixels of the other one: what is longer is a strip of a large image
+_FEW = 8  # planes that each have a matrix of their own
 _BINOMIAL = (1 / 16, 1 / 4, 3 / 8, 1 / 4, 1 / 16)
 _GAUSSIAN = gaussian_kernel(7, 1.0)
 
@@ -172,8 +174,11 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
         matrix = _matrix(each, length, size)
         if axis == -1:
             return jnp.matmul(image, matrix, precision="highest")
-        many = np.broadcast_to(matrix.T, (*image.shape[:-2], size, length))  # one for all would be two copies more
-        return jnp.matmul(many, image, precision="highest")
+        if in_whole() or math.prod(image.shape[:-2]) > _FEW:
+            turned = jnp.matmul(jnp.swapaxes(image, -1, -2), matrix, precision="highest")
+            return jnp.swapaxes(turned, -1, -2)
+        each_its_own = np.broadcast_to(matrix.T, (*image.shape[:-2], size, length))  # saves two copies
+        return jnp.matmul(each_its_own, image, precision="highest")
     phases, reach = len(each.kernels), len(each.kernels[0])
     count = -(-size // phases)
     last = (count - 1) * each.stride + reach - each.before - length
