@@ -37,6 +37,12 @@ def test_levels_lie_apart_inside_and_at_even_places(height, width, halvings, mar
     assert at.size[0] % 2 == 0 and at.size[1] % 2 == 0
 
 
+@pytest.fixture(params=[0, 1024], ids=["beneath", "beside"])
+def narrow(request, monkeypatch):
+    monkeypatch.setattr(mosaic, "_NARROW", request.param)
+
+
+@pytest.mark.usefixtures("narrow")
 def test_every_level_is_continued_by_its_outermost_pixels():
     levels = [draw(3, *size, seed=i) for i, size in enumerate(SIZES)]
     at = layout(SIZES, 4)
@@ -58,6 +64,7 @@ def box(size):
     return mean
 
 
+@pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(("pixels", "widest"), [(1 << 20, 768), (2000, 768), (300, 768), (2000, 30), (300, 9)])
 def test_each_level_gets_what_it_would_get_alone(monkeypatch, pixels, widest):
     monkeypatch.setattr(mosaic, "TILE_PIXELS", pixels)

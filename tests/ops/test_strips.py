@@ -43,6 +43,17 @@ def test_integers_stay_integers():
     assert found[1].dtype == x.dtype and found[1].tolist() == x.tolist()
 
 
+def test_a_step_is_traced_once():
+    x, traced = jnp.arange(7.0), []
+
+    def step(carry, first, new):
+        traced.append(first)
+        return carry, jax.lax.dynamic_slice_in_dim(x, first, 3)
+
+    jax.jit(lambda: scan_rows(step, (), height=7, rows=3, axis=0, like=x))()
+    assert len(traced) == 1
+
+
 def local_mean(image):
     """Means of five rows, whatever its height; beyond the border the outermost row."""
     padded = jnp.pad(image, ((0, 0), (2, 2), (0, 0)), mode="edge")

@@ -10,7 +10,8 @@ from typing import Any
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ttd_jax.backbones.bandnet_layers import LEVEL, Judged, Known, inside
+from ttd_jax.backbones.bandnet_component import inside
+from ttd_jax.backbones.bandnet_layers import LEVEL, Judged, Known
 from ttd_jax.ops.mosaic import tiles
 from ttd_jax.ops.noise import blocks_of, levels_of_blocks
 from ttd_jax.ops.pyramid import expand, finest_band, reduce

@@ -13,12 +13,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jaxtyping import Array, Float
 
+from ttd_jax.backbones.bandnet_component import Component, activate, inside, reach
 from ttd_jax.core.bands import ENERGY_FLOOR
 from ttd_jax.core.dominability import LOSS_FLOOR
-from ttd_jax.ops.conv import zero_conv
 from ttd_jax.ops.mosaic import in_tiles
 from ttd_jax.ops.pyramid import SMOOTH_REACH, smooth_inside
 from ttd_jax.ops.sources import highest_other, mean_other
@@ -29,18 +28,10 @@ LEVEL = 1 / 255
 LOWEST = 1e-6
 """Least energy in a square root or a logarithm."""
 
-CONTEXT = 2
-"""Planes that tell the decision what is around a place in the source."""
-
 DECISION_PIXELS = 1 << 16
 """Pixels of all sources that are judged at a time: what is between their facts and the decision stays in the cache."""
 
 _SMOOTH = 4  # pixels that a local mean costs on every side: an even number
-
-
-def activate(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """Leaky ReLU."""
-    return nn.leaky_relu(x, 0.1)
 
 
 class Known(NamedTuple):
@@ -79,64 +70,6 @@ class Judged(NamedTuple):
     kept: Float[Array, "M a b"]
     prior: Float[Array, "M a b"]
     sharpness: Float[Array, "a b"]
-
-
-class ActiveConv(nn.Module):
-    """A 3x3 convolution with zeros around, and an activation.
-
-    Attributes:
-        features: Output channels.
-        dilation: Pixels from tap to tap.
-    """
-
-    features: int
-    dilation: int = 1
-
-    @nn.compact
-    def __call__(self, x: Float[Array, "*B H W C"]) -> Float[Array, "*B H W {self.features}"]:
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, x.shape[-1], self.features))
-        y = zero_conv(x, kernel, dilation=self.dilation)
-        return activate(y + self.param("bias", nn.initializers.zeros, (self.features,)))
-
-
-def reach(dilations: tuple[int, ...]) -> int:
-    """Pixels that a component of such layers costs on every side, two for each of the first one's and theirs."""
-    return 2 * (1 + sum(dilations))
-
-
-class Component(nn.Module):
-    """From what is known of one source to what stays of its band and what is around, at half the band's size inside.
-
-    Attributes:
-        channels: Width of the layers.
-        dilations: Of those after the first.
-    """
-
-    channels: int
-    dilations: tuple[int, ...]
-
-    @nn.compact
-    def __call__(
-        self, fine: Sequence[Float[Array, "M h w"]], coarse: Sequence[Float[Array, "M h w"]]
-    ) -> tuple[Float[Array, "M a b"], ...]:
-        """How much of the band goes, before a sigmoid; a correction; and ``CONTEXT`` planes for the decision.
-
-        Args:
-            fine: Planes that are seen pixel by pixel.
-            coarse: Planes of which means of 2 x 2 pixels are seen.
-        """
-        planes = [quarter for plane in fine for quarter in _quarters(plane)]
-        planes += [reduce(operator.add, _quarters(plane)) / 4 for plane in coarse]
-        count = len(planes[0])
-        x = _side_by_side(jnp.stack(planes, axis=-1))
-        x = ActiveConv(self.channels, name="entrance")(x)
-        for i, dilation in enumerate(self.dilations):
-            x = x + ActiveConv(self.channels, dilation, name=f"block_{i}")(x)
-        start = nn.initializers.variance_scaling(0.02, "fan_in", "normal")
-        x = nn.Dense(4 * (2 + CONTEXT), kernel_init=start, name="head")(x)
-        x = inside(_apart(x, count), reach(self.dilations) // 2, axes=(-3, -2))
-        removed, *others = (_whole(x[..., i : i + 4]) for i in range(0, x.shape[-1], 4))
-        return removed - 3, *others
 
 
 class Decision(nn.Module):
@@ -278,30 +211,3 @@ def log_energy(energy: Float[Array, "..."]) -> Float[Array, "..."]:
 def log_noise(noise: Float[Array, "..."]) -> Float[Array, "..."]:
     """The logarithm of a standard deviation, about -1 to 1."""
     return 0.4 * jnp.log(noise + 1e-4) + 2
-
-
-def inside(x: Float[Array, "..."], margin: int, *, axes: tuple[int, int] = (-2, -1)) -> Float[Array, "..."]:
-    """Less ``margin`` pixels on every side."""
-    for axis in axes:
-        x = lax.slice_in_dim(x, margin, x.shape[axis] - margin, axis=axis)
-    return x
-
-
-def _side_by_side(x: Float[Array, "M h w C"]) -> Float[Array, "h N C"]:
-    """One wide map of several: XLA takes one core for a convolution of few channels, but where rows are long."""
-    return jnp.swapaxes(x, 0, 1).reshape(x.shape[1], -1, x.shape[-1])
-
-
-def _apart(x: Float[Array, "h N C"], count: int) -> Float[Array, "M h w C"]:
-    return jnp.swapaxes(x.reshape(len(x), count, -1, x.shape[-1]), 0, 1)
-
-
-def _quarters(x: Float[Array, "*B h w"]) -> list[Float[Array, "*B h2 w2"]]:
-    """The four pixels of each square of 2 x 2, row by row, as planes."""
-    return [x[..., row::2, column::2] for row in (0, 1) for column in (0, 1)]
-
-
-def _whole(quarters: Float[Array, "*B h2 w2 4"]) -> Float[Array, "*B h w"]:
-    *lead, height, width, _ = quarters.shape
-    squares = quarters.reshape(*lead, height, width, 2, 2)
-    return jnp.swapaxes(squares, -3, -2).reshape(*lead, 2 * height, 2 * width)

@@ -7,13 +7,13 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ttd_jax.backbones.bandnet_component import activate
 from ttd_jax.backbones.bandnet_finest import band_of, clipping, energy_of_finest, halved, judge_finest, noise_of_finest
 from ttd_jax.backbones.bandnet_layers import (
     LOWEST,
     Judge,
     Judged,
     Known,
-    activate,
     log_energy,
     log_noise,
 )

@@ -149,12 +149,11 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     outputs = check_files([options.output, options.save_weights, options.save_static], paths, quality=options.quality)
     # before jax starts: a bad file should not cost seconds
     reading = {"range": runtime.settle_reading(options), "align": options.align, "frame": options.align_frame}
-    started = _started_beside(options, paths)
+    start = _start_beside(options, paths)
     checked = check_sources(sources, **reading, workers=min(len(sources), os.cpu_count() or 1))
     refuse_existing(outputs, options.overwrite)
     timings.step("read")
-    started()
-    fuser, static = make_fusers(options)
+    fuser, static = make_fusers(options, start)
     timings.step("network")
     result, plain = _fused(fuser, checked, options), static and static(checked)
     timings.step("fuse")
@@ -167,13 +166,13 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     return 0
 
 
-def _started_beside(options: argparse.Namespace, paths: list[Path]) -> Callable[[], None]:
-    """Starts jax in a thread where files are so large that reading them takes as long; gives what waits for it."""
+def _start_beside(options: argparse.Namespace, paths: list[Path]) -> Callable[[], None]:
+    """What starts jax; where files are so large that reading takes as long, it has begun, and this waits for it."""
     from ttd_jax.io.images import declared_size
 
     here = (declared_size(path) for path in paths if isinstance(path, Path))
     if sum(height * width for height, width, _ in here) < _LONG * 1e6:
-        return lambda: None
+        return lambda: runtime.start_jax(options)
     from concurrent.futures import ThreadPoolExecutor
 
     pool = ThreadPoolExecutor(1)
@@ -198,9 +197,9 @@ def _fused(fuser: Any, checked: Any, options: argparse.Namespace) -> Any:
     return result
 
 
-def make_fusers(options: argparse.Namespace) -> tuple[Any, Any]:
-    """The fuser asked for, and the static one if its result is wanted."""
-    runtime.start_jax(options)
+def make_fusers(options: argparse.Namespace, start: Callable[[], None] | None = None) -> tuple[Any, Any]:
+    """The fuser asked for, and the static one if its result is wanted; ``start`` starts jax, None as usual."""
+    start() if start else runtime.start_jax(options)
     timings.step("jax")
     fuser = runtime.make_fuser(options, tile=options.tile, image_only=not options.save_weights)
     if not options.save_static:

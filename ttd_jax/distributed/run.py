@@ -82,7 +82,7 @@ def fuse_planned(
                 yield row
         finally:
             table.close()
-            clean_folders(planned)  # of what workers that were killed while they wrote have left
+            clean_folders([folder], planned)  # of what workers that were killed while they wrote have left
 
 
 def _fused(ray: Any, sets: list[dict[str, Any]], work: Work, cluster: Cluster) -> Iterator[dict[str, Any]]:

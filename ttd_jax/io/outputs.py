@@ -103,15 +103,14 @@ def make_folders(folders: Sequence[Place | None], planned: Planned) -> None:
     for folder in folders:
         if isinstance(folder, Path):
             folder.mkdir(exist_ok=True)
-            remove_leavings(folder)
     for folder in _folders_written(planned):
         folder.mkdir(parents=True, exist_ok=True)
-    clean_folders(planned)
+    clean_folders(folders, planned)
 
 
-def clean_folders(planned: Planned) -> None:
-    """Removes what killed processes of this machine left in the folders that files go to."""
-    for folder in _folders_written(planned):
+def clean_folders(folders: Sequence[Place | None], planned: Planned) -> None:
+    """Removes what killed processes of this machine left in the folders that files go to, and in those within."""
+    for folder in {folder for folder in folders if isinstance(folder, Path)} | _folders_written(planned):
         remove_leavings(folder)
 
 

@@ -182,7 +182,7 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
     phases, reach = len(each.kernels), len(each.kernels[0])
     count = -(-size // phases)
     last = (count - 1) * each.stride + reach - each.before - length
-    padded = _stored(_continued(image, axis, each.before, last))
+    padded = _stored(_lengthened(image, axis, each.before, last))
     results = [_weighted(padded, kernel, axis, count, each.stride) for kernel in each.kernels]
     if phases == 1:
         return _stored(results[0])
@@ -191,7 +191,7 @@ def _along(each: _Filter, image: Array, axis: int, size: int) -> Array:
     return _stored(lax.slice_in_dim(mixed, 0, size, axis=axis))
 
 
-def _continued(image: Array, axis: int, before: int, after: Any) -> Array:
+def _lengthened(image: Array, axis: int, before: int, after: Any) -> Array:
     """An image with more pixels along one axis, its outermost ones."""
     if not isinstance(after, int):  # of an image whose size is a symbol
         widths = [(0, 0)] * (image.ndim + axis) + [(before, after)] + [(0, 0)] * (-axis - 1)
