@@ -153,7 +153,7 @@ def _run_files(options: argparse.Namespace, sources: Any, paths: list[Path]) -> 
     checked = check_sources(sources, **reading, workers=min(len(sources), os.cpu_count() or 1))
     refuse_existing(outputs, options.overwrite)
     timings.step("read")
-    fuser, static = make_fusers(options, start)
+    fuser, static = make_fusers(options, start=start)
     timings.step("network")
     result, plain = _fused(fuser, checked, options), static and static(checked)
     timings.step("fuse")
@@ -197,7 +197,7 @@ def _fused(fuser: Any, checked: Any, options: argparse.Namespace) -> Any:
     return result
 
 
-def make_fusers(options: argparse.Namespace, start: Callable[[], None] | None = None) -> tuple[Any, Any]:
+def make_fusers(options: argparse.Namespace, *, start: Callable[[], None] | None = None) -> tuple[Any, Any]:
     """The fuser asked for, and the static one if its result is wanted; ``start`` starts jax, None as usual."""
     start() if start else runtime.start_jax(options)
     timings.step("jax")
